@@ -1,13 +1,17 @@
-"""Windows of a history as partitions: the suite's behaviours, and where there are none."""
+"""Windows of a history, and groups of parents, as partitions: the suite's behaviours, and where there are none."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from connectors.sources.rest.conftest import block
+from connectors.sources.rest.test_rest_parents import EXPECTED, ISSUES, PROJECTS
+from connectors.sources.rest.test_rest_parents import serve as serve_parents
+from connectors.sources.rest.test_rest_parents import source as children
 from connectors.sources.rest.test_rest_windows import endpoint, serve
 
 from bizon.common.clock import fixed_at
-from bizon.connectors.sources.rest.src import windows
+from bizon.connectors.sources.rest.src import parents, windows
 from bizon.connectors.sources.rest.src.config import RestSourceConfig
 from bizon.connectors.sources.rest.src.source import RestSource
 from bizon.engine.engine import load_config_dict
@@ -71,3 +75,51 @@ def test_a_full_refresh_reads_its_windows_in_order(api):
     """A record that changes meanwhile moves to a later window, and nothing else would read it there."""
     serve(api)
     assert plans({**history(api), "sync_mode": "full_refresh"}) == []
+
+
+class TestParents(PartitionBehaviours):
+    """Partitions of two parents each, and of one."""
+
+    @pytest.fixture
+    def subject(self, api, monkeypatch):
+        serve_parents(api)
+        monkeypatch.setattr(parents, "_MOST_PARTS", 3)
+        return Subject(load_config_dict({"name": "suite", "source": children(api), "destination": {"name": "logger"}}))
+
+    def test_a_partition_has_several_parents(self, subject):
+        with subject.opened() as source:
+            found = [[json.loads(each)[0]["id"] for each in plan["waiting"]] for plan in source.get_partitions()]
+        assert found == [["p/0", "p/1"], ["p/2", "p/3"], ["p/4"]]
+
+    def test_a_partition_asks_for_no_parents(self, subject, api):
+        with subject.opened() as source:
+            plan = source.get_partitions()[1]
+        api.served.clear()
+        with subject.opened(partition=plan) as source:
+            found = [record for page in subject.read(source) for record in page.ids]
+        assert found == [each for each in EXPECTED if each.startswith(("p/2", "p/3"))]
+        assert {asked.path for asked in api.served} == {"/projects/p%2F2/issues", "/projects/p%2F3/issues"}
+
+
+def test_children_of_children_are_divided_by_their_own_parents(api):
+    serve_parents(api)
+    api.routes["/comments/*"] = lambda asked: {"items": [{"id": asked.path.rpartition("/")[2]}]}
+    comments = {"path": "/comments/{parent.number}", "records": "items", "parent": {"stream": "issues"}}
+    endpoints = {"projects": PROJECTS, "issues": ISSUES, "comments": comments}
+    found = plans(block(api, {}, stream="comments", endpoints=endpoints))
+    assert len(found) == len(EXPECTED)
+    assert all(len(plan["waiting"]) == 1 for plan in found)
+
+
+@pytest.mark.parametrize(("projects", "most"), [(0, 10), (1, 10), (7, 3)])
+def test_parents_that_are_few_or_too_many_are_not_divided(api, monkeypatch, projects, most):
+    monkeypatch.setattr(parents, "_MOST_PARTS", most)
+    monkeypatch.setattr(parents, "_MOST_WAITING", 2)
+    serve_parents(api, projects=projects)
+    assert plans(children(api)) == []
+
+
+def test_children_are_not_divided_where_a_rate_is_kept(api):
+    serve_parents(api)
+    assert plans(children(api), rate=5) == []
+    assert api.served == []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bizon.source.models import SourceRecord
 
 _MOST_WAITING = 50  # parents in a place; a page with more is asked for again when these are done, after a restart only
+_MOST_PARTS = 1_000
 
 
 class Reader(Protocol):
@@ -28,6 +29,10 @@ class Reader(Protocol):
 
     def check(self, bounds: "Bounds") -> None:
         """Ask for the first page of the topmost list. Raises what ``step`` would raise."""
+
+    def parts(self) -> list[Place]:
+        """The places at which groups of parents begin: each ends with its last parent. None where there is nothing to
+        divide. Raises what ``step`` would raise."""
 
 
 class Alone:
@@ -41,6 +46,9 @@ class Alone:
 
     def check(self, bounds: "Bounds") -> None:
         self._lists.first_page(NOBODY, bounds)
+
+    def parts(self) -> list[Place]:
+        return []
 
 
 class Children:
@@ -59,6 +67,20 @@ class Children:
 
     def check(self, bounds: "Bounds") -> None:
         self._parents.check(self._whole)
+
+    def parts(self) -> list[Place]:
+        """Reads all parents. Too many of them for a plan are not divided."""
+        waiting: list[str] = []
+        at: Place | None = {}
+        while at is not None and len(waiting) <= _MOST_PARTS * _MOST_WAITING:
+            page = self._parents.step(at, self._whole)
+            waiting += map(self._needed, _standing(page))
+            at = page.following
+        size = -(-len(waiting) // _MOST_PARTS)
+        if len(waiting) < 2 or size > _MOST_WAITING:
+            return []
+        groups = (waiting[first : first + size] for first in range(0, len(waiting), size))
+        return [{"next": None, "waiting": group} for group in groups]
 
     def step(self, place: Place, bounds: "Bounds") -> Step:
         """One page of the children of one parent; or nothing, when a page of parents has none."""
@@ -85,8 +107,7 @@ class Children:
         if self._page is None or self._page[0] != at:
             self._page = (at, self._parents.step(at, self._whole))
         page = self._page[1]
-        records, deleted = page.found
-        parents = [record for position, record in enumerate(records) if position not in deleted]
+        parents = _standing(page)
         begin = _position_after(parents, place.get("taken", 0), place.get("last"))
         part = parents[begin : begin + _MOST_WAITING]
         end = begin + len(part)
@@ -107,6 +128,12 @@ class Children:
                 )
         included = {name: selected(selector, data) for name, selector in self._config.include.items()}
         return encode_data([keys, included]).decode()
+
+
+def _standing(page: Step) -> "list[SourceRecord]":
+    """The records of a page that are not deleted."""
+    records, deleted = page.found
+    return [record for position, record in enumerate(records) if position not in deleted]
 
 
 def _next_page(place: Place) -> Place | None:

@@ -12,7 +12,7 @@ from bizon.connectors.sources.rest.src.build import Builder
 from bizon.connectors.sources.rest.src.client import Client
 from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
 from bizon.connectors.sources.rest.src.hidden import Hidden
-from bizon.connectors.sources.rest.src.lists import NOBODY, Lists
+from bizon.connectors.sources.rest.src.lists import NOBODY, Lists, Place
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
 from bizon.connectors.sources.rest.src.placement import authenticator_of
 from bizon.connectors.sources.rest.src.tokens import Tokens
@@ -77,11 +77,15 @@ class RestSource(AbstractSource):
         return self._client.send(parts, [], "auto")
 
     def get_partitions(self) -> list[dict[str, Any]]:
-        """The windows of a history that begins at ``incremental.start``, for the first run of sync mode incremental: a
-        record that changes, and so moves to a window that was read before, comes with the next run. None for children
-        of parents, and none with ``http.rate``, which bounds the requests of a single process."""
+        """For children, groups of parents. Else the windows of a history that begins at ``incremental.start``, for the
+        first run of sync mode incremental: a record that changes, and so moves to a window that was read before, comes
+        with the next run. None with ``http.rate``, which bounds the requests of a single process."""
         endpoint = self.config.endpoint
-        if not self.config.is_incremental or endpoint.parent is not None or self._http.rate is not None:
+        if self._http.rate is not None:
+            return []
+        if endpoint.parent is not None:
+            return self._reader.parts()
+        if not self.config.is_incremental:
             return []
         return parts_of(Windows(endpoint.incremental, self._whole(self.config.stream)))
 
@@ -120,7 +124,7 @@ class RestSource(AbstractSource):
         return self.config.http or RestHttpConfig(retries=self._http_config().retries)
 
     def _page(self, pagination: dict[str, Any] | None, bounds: Bounds) -> SourceIteration:
-        found, following = self._reader.step(pagination or {}, bounds)
+        found, following = self._reader.step(pagination or self._start, bounds)
         if following is None:
             for lists in self._lists:
                 lists.report()
@@ -129,8 +133,13 @@ class RestSource(AbstractSource):
     @property
     def _own(self) -> Bounds:
         """The records of the stream, or of the partition."""
-        bounds = self._whole(self.config.stream)
-        return bounds if self.partition is None else bounds._replace(window=Window.from_json(self.partition["window"]))
+        bounds, part = self._whole(self.config.stream), self.partition or {}
+        return bounds._replace(window=Window.from_json(part["window"])) if "window" in part else bounds
+
+    @property
+    def _start(self) -> Place:
+        """Where a stream begins, or a partition of parents."""
+        return self.partition if self.partition is not None and "waiting" in self.partition else {}
 
     def _whole(self, stream: str) -> Bounds:
         """The records that a full refresh of an endpoint reads."""
