@@ -37,7 +37,6 @@ MAY_SKIP = {
     "common/test_interpreter.py": "a C library that is not glibc",
     "e2e/crash/hosts.py": "hosts, which need root",
     "e2e/crash/test_chaos_slice.py": "hosts, which need root",
-    "e2e/test_ray.py": "the extra ray, which no lock has",
     "engine/backend/test_postgres_leases.py": "PostgreSQL 13 lacks the setting",
     "servers.py": "never with CI",
     "test_commands.py": "a system that cannot fork commands",
