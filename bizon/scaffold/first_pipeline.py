@@ -9,7 +9,7 @@ import yaml
 from bizon.common.errors.errors import ConfigError
 from bizon.common.models import DESTINATIONS
 from bizon.connectors.sources.rest.src import presets
-from bizon.source.discover_ast import find_sources
+from bizon.source.discover_ast import inspect_source
 
 _CONNECTORS = Path(__file__).resolve().parents[1] / "connectors"
 _HEAD = """\
@@ -23,8 +23,8 @@ _DECLARED = "record_schemas"  # columns of the records of one example
 
 def source_names() -> list[str]:
     """The values of ``--source``: the built-in sources, and the presets of ``rest``."""
-    found = {info.name for info in find_sources(_CONNECTORS / "sources", "bizon.connectors.sources")}
-    return [*sorted(found), *presets.names()]
+    built_in = sorted(src.parent.name for src in (_CONNECTORS / "sources").glob("*/src"))
+    return [*built_in, *presets.names()]
 
 
 def destination_names() -> list[str]:
@@ -37,7 +37,7 @@ def streams_of(source: str) -> list[str]:
     if source in presets.names():
         return list(presets.read(source)["endpoints"])
     usual = _stream_in(_block("sources", source, "source"))
-    infos = [each for each in find_sources(_CONNECTORS / "sources", "bizon.connectors.sources") if each.name == source]
+    infos = inspect_source(_CONNECTORS / "sources" / source, "bizon.connectors.sources")
     others = [stream for info in infos for stream in info.streams or () if stream not in (usual, "*")]
     return [usual, *others]
 
