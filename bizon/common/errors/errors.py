@@ -182,8 +182,6 @@ class DestinationError(BizonError):
 
     failure_class = FailureClass.DESTINATION
 
-    failure_class = FailureClass.DESTINATION
-
 
 class DestinationConnectionError(DestinationError):
     """The destination is unreachable or refuses the credentials. Nothing was written."""
