@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bizon.cli.files import each_loaded_from, in_folder_of_paths
 from bizon.cli.output import error_text, say
 from bizon.cli.text.console_logs import console_logs
-from bizon.common.errors.errors import BizonError, ExitCode
+from bizon.common.errors.errors import ExitCode, exit_code_of
 from bizon.engine.looking import Attempt, attempts
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def _attempts(each: "list[LoadedConfig]") -> Iterator[Attempt]:
 
 
 def _code(attempt: Attempt) -> ExitCode:
-    if attempt.error is None:
-        return ExitCode.OK
-    return attempt.error.exit_code if isinstance(attempt.error, BizonError) else ExitCode.FAILED
+    return ExitCode.OK if attempt.error is None else exit_code_of(attempt.error)
 
 
 def _answer(attempt: Attempt, scrub: "Scrubber") -> _Answer:
