@@ -14,8 +14,8 @@ KAFKA_OUTAGE = 300.0
 """Seconds that the Kafka brokers may be unreachable before the run fails."""
 
 MISSING_PAGE = 120.0
-"""Seconds that the consumer waits for a page when later ones have arrived. RabbitMQ delivers it within
-them if it can be reached again in time."""
+"""Seconds that the consumer waits for a page when later ones have arrived. RabbitMQ delivers it by
+then, if its outage was shorter than ``RABBITMQ_OUTAGE``."""
 
 END_OF_STREAM = 300.0
 """Seconds that the consumer waits for the end of the stream once the producer has sent it."""

@@ -202,8 +202,8 @@ class Output:
 
 
 def _lock(handle: int, folder: Path) -> None:
-    """Wait for another start to end its step, also in a run that must end: it still closes its job. The system releases
-    the lock of a process that dies."""
+    """Wait for another start to end its step; the system releases the lock of a process that dies. A run that must end
+    waits, too: it finishes a write that has begun."""
     for attempt in back_off(_LOOK_EVERY, _LOOK_EVERY, patience=_LONGEST_WAIT, sleep=time.sleep):
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
