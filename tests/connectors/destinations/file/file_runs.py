@@ -189,7 +189,9 @@ def bury() -> None:
     """Let the running processes of a test die: their heartbeats end, their files stay on disk."""
     while _opened:
         presence = _opened.pop()._presence
-        presence._heartbeat.close()
+        presence._over.set()
+        if presence._heartbeat is not None:
+            presence._heartbeat.join()
         for handle in presence._files.values():
             os.close(handle)
         presence._files.clear()

@@ -8,15 +8,15 @@ states do not (state in memory, a run started from another folder) meet here: th
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import orjson
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.common.processes import Worker, is_gone
-from bizon.common.ticking import Ticker
 from bizon.connectors.destinations.file.src.durable import write_bytes
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Presence:
 
     def __init__(self) -> None:
         self._files: dict[Path, int] = {}
-        self._heartbeat = ExitStack()
+        self._over = Event()
+        self._heartbeat: Thread | None = None
 
     def claim(self, output: "Output", state: "State") -> None:
         """Claim an output, and announce that this run writes it.
@@ -71,7 +72,9 @@ class Presence:
 
     def close(self) -> None:
         """End the run."""
-        self._heartbeat.close()
+        self._over.set()
+        if self._heartbeat is not None:
+            self._heartbeat.join()
         for path, handle in self._files.items():
             if path.exists() and os.path.samestat(path.stat(), os.fstat(handle)):
                 path.unlink(missing_ok=True)
@@ -80,14 +83,15 @@ class Presence:
 
     def _announce(self, output: "Output", path: Path) -> None:
         write_bytes(path, orjson.dumps(Worker.of_this_process(output.claimant.job_id)._asdict()))
-        is_first = not self._files
         self._files[path] = os.open(path, os.O_RDONLY)
-        if is_first:
-            self._heartbeat.enter_context(Ticker(self._beat, _BEAT, name="bizon-output"))
+        if self._heartbeat is None:
+            self._heartbeat = Thread(target=self._beat, name="bizon-output", daemon=True)
+            self._heartbeat.start()
 
     def _beat(self) -> None:
-        for handle in list(self._files.values()):
-            os.utime(handle)
+        while not self._over.wait(_BEAT):
+            for handle in list(self._files.values()):
+                os.utime(handle)
 
 
 def _check(output: "Output", path: Path, before: Worker) -> None:
