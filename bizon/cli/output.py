@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bizon.common.errors.errors import BizonError, ConfigError, ExitCode
+from bizon.common.errors.errors import BizonError, ConfigError, ExitCode, exit_code_of
 from bizon.common.interrupts import in_words
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def report_error(error: BaseException, scrub: "Scrubber | None" = None, *, with_
         complain("Interrupted.")
         return ExitCode.INTERRUPTED
     complain(f"Error: {error_text(error, scrub)}")
-    return error.exit_code if isinstance(error, BizonError) else ExitCode.FAILED
+    return exit_code_of(error)
 
 
 def error_text(error: BaseException, scrub: "Scrubber") -> str:

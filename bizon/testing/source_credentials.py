@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from bizon.common.errors.errors import BizonError, ExitCode
+from bizon.common.errors.errors import ExitCode, exit_code_of
 from bizon.common.secret import Secret, iter_secrets
 from bizon.common.secret_shapes import named_secrets
 from bizon.engine.runner.sources import opened_source
@@ -35,7 +35,7 @@ class CredentialBehaviours:
             if not subject.source_class.checks_credentials:
                 raise NotApplicable("the source declares checks_credentials = False")
             broken("wrong credentials are accepted", "send a request that needs them in check_connection")
-        code = error.exit_code if isinstance(error, BizonError) else ExitCode.FAILED
+        code = exit_code_of(error)
         text = str(error)
         if code is not ExitCode.FAILED:
             broken(

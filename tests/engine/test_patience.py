@@ -7,9 +7,12 @@ from bizon.engine.queue.adapters.rabbitmq import connection
 from bizon.engine.runner import producer_watch, tokens
 
 
-def test_a_broker_that_cannot_be_reached_is_named_before_a_page_and_a_page_before_the_end() -> None:
+def test_a_rabbitmq_that_cannot_be_reached_is_named_before_a_page_and_a_page_before_the_end() -> None:
     assert patience.RABBITMQ_OUTAGE < patience.MISSING_PAGE < patience.END_OF_STREAM
-    assert patience.KAFKA_OUTAGE <= patience.END_OF_STREAM
+
+
+def test_kafka_may_be_unreachable_for_longer_than_a_page_is_missing_but_not_than_the_end_is() -> None:
+    assert patience.MISSING_PAGE < patience.KAFKA_OUTAGE <= patience.END_OF_STREAM
 
 
 def test_the_wait_for_a_broker_without_messages_is_shorter() -> None:

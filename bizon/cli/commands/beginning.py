@@ -10,12 +10,11 @@ from bizon.common.errors.errors import ConfigError
 
 def guess(url: str, headers: list[str], auth: str | None, output: str | None, *, force: bool) -> None:
     """Print or write the pipeline that an API seems to need. Raises ConfigError and SourceFetchError."""
-    from bizon.common.scrub import Scrubber
     from bizon.scaffold.guess.asked import asked_for
     from bizon.scaffold.guess.guess import guessed
 
     free = free_file(output, force=force)
-    with console_logs("ERROR", Scrubber()):
+    with console_logs("ERROR"):
         text = guessed(asked_for(url, headers, auth))
     hand_over(text, free)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from bizon.cli.files import each_loaded_from, in_folder_of_paths
 from bizon.cli.output import error_text, say
 from bizon.cli.text.console_logs import console_logs
-from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.common.scrub import Scrubber
+from bizon.common.errors.errors import ExitCode, exit_code_of
 from bizon.engine.looking import Attempt, attempts
 
 if TYPE_CHECKING:
+    from bizon.common.scrub import Scrubber
     from bizon.config.loading import LoadedConfig
 
 _LEVEL = "ERROR"  # without the retries: the line of the attempt says how it ended
@@ -36,7 +36,7 @@ def check(
     """Print a line per attempt, or one JSON document. Raises ConfigError, and SourceError for a source that does not
     say which streams it has."""
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
-        with console_logs(_LEVEL, Scrubber()):
+        with console_logs(_LEVEL):
             each = each_loaded_from(path, custom_source, env_file, stream=stream)
         scrub = each[0].scrubber()
         code, answers = ExitCode.OK, []
@@ -62,9 +62,7 @@ def _attempts(each: "list[LoadedConfig]") -> Iterator[Attempt]:
 
 
 def _code(attempt: Attempt) -> ExitCode:
-    if attempt.error is None:
-        return ExitCode.OK
-    return attempt.error.exit_code if isinstance(attempt.error, BizonError) else ExitCode.FAILED
+    return ExitCode.OK if attempt.error is None else exit_code_of(attempt.error)
 
 
 def _answer(attempt: Attempt, scrub: "Scrubber") -> _Answer:

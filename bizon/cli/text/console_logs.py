@@ -10,11 +10,10 @@ from loguru import logger
 
 from bizon.common.log_bridge import standard_logging_bridged
 from bizon.common.safe_log import FAILURE, STREAM
+from bizon.common.scrub import Scrubber
 
 if TYPE_CHECKING:
     from loguru import Record
-
-    from bizon.common.scrub import Scrubber
 
 VERBOSE = frozenset({"TRACE", "DEBUG"})
 """Levels that show tracebacks and places in the code."""
@@ -32,12 +31,12 @@ def write_to_stderr(text: str) -> None:
 class ConsoleLogs:
     """The command's only sink, on stderr. It scrubs all text, tracebacks included."""
 
-    def __init__(self, level: str, scrub: "Scrubber", write: Callable[[str], None]) -> None:
+    def __init__(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
         logger.remove()
         self._level, self._scrub, self._write = level, scrub, write
         self._sink = self._add_sink()
 
-    def change(self, level: str, scrub: "Scrubber", write: Callable[[str], None]) -> None:
+    def change(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
         """From now on, log at this level, mask the secrets of ``scrub``, and pass the text to ``write``."""
         self._scrub, self._write = scrub, write
         if level != self._level:  # a new sink costs some milliseconds
@@ -71,14 +70,14 @@ def _with_streams(line: str) -> "Callable[[Record], str]":
 
 @contextmanager
 def console_logs(
-    level: str, scrub: "Scrubber", write: Callable[[str], None] = write_to_stderr
+    level: str, scrub: Scrubber | None = None, write: Callable[[str], None] = write_to_stderr
 ) -> Iterator[ConsoleLogs]:
-    """Within: log to stderr only.
+    """Within: log to stderr only. ``scrub``: knows the secrets of one pipeline; None while none has been read.
 
     Records that the end of the run repeats are skipped, except at the levels of ``VERBOSE``. Standard library loggers
     (urllib3 and others) write there too. Tracebacks never show variables.
     """
-    logs = ConsoleLogs(level, scrub, write)
+    logs = ConsoleLogs(level, scrub or Scrubber(), write)
     try:
         with standard_logging_bridged():
             yield logs

@@ -8,7 +8,7 @@ from bizon.cli.result import UNKNOWN, described
 from bizon.cli.text.conclusion import Conclusion, notes_on, outcome_of
 from bizon.cli.text.progress import LineProgress, Write, expected_total, progress_line, shown_by
 from bizon.cli.text.words import counted
-from bizon.common.errors.errors import BizonError, ExitCode
+from bizon.common.errors.errors import ExitCode, exit_code_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -125,8 +125,7 @@ def _line(end: "StreamEnd", settings: "BizonConfig") -> tuple[ExitCode, str]:
     if end.status is None:
         if end.was_stopped:
             return ExitCode.INTERRUPTED, f"{end.name}: {end.reason}"
-        code = end.error.exit_code if isinstance(end.error, BizonError) else ExitCode.FAILED
-        return code, f"Error: {end.name}: {end.reason}"
+        return exit_code_of(end.error), f"Error: {end.name}: {end.reason}"
     source = settings.for_stream(end.name).source
     publishes = not source.is_endless
     code, text = outcome_of(end.status, end.seconds, publishes=publishes)

@@ -69,6 +69,11 @@ class BizonError(Exception):
     retryable: bool = False
 
 
+def exit_code_of(error: BaseException | None) -> ExitCode:
+    """The exit code of a command that ends with this error. An error that is not bizon's own counts as FAILED."""
+    return error.exit_code if isinstance(error, BizonError) else ExitCode.FAILED
+
+
 class ConfigError(BizonError):
     """The configuration is wrong. The message is complete, and is printed without a traceback.
 
@@ -179,8 +184,6 @@ class ClusterError(BizonError):
 
 class DestinationError(BizonError):
     """The destination failed."""
-
-    failure_class = FailureClass.DESTINATION
 
     failure_class = FailureClass.DESTINATION
 

@@ -33,7 +33,8 @@ class TestStreamingV2(InWarehouse):
     @pytest.fixture(autouse=True)
     def short_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A superseded start tries for a minute to append to staging that is gone: a new table may be found late."""
-        monkeypatch.setattr(appends, "_WAITS", (0.1,) * 8)
+        monkeypatch.setattr(appends, "_FIRST_WAIT", 0.1)
+        monkeypatch.setattr(appends, "_LONGEST_WAIT", 0.1)
 
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> Any:

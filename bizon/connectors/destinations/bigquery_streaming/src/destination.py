@@ -11,7 +11,7 @@ from google.api_core import exceptions
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
-from bizon.common.waiting import rest
+from bizon.common.waiting import back_off
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.loads import appending
@@ -111,22 +111,22 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
     def _insert(self, target: "Target", request: list[Row]) -> dict[int, str]:
         """Insert the rows of a request, or return why some are refused, by position. Waits until BigQuery knows a new
         table or column."""
-        deadline = self._made_at + _SETTLING
-        while True:
+        patience = self._made_at + _SETTLING - time.monotonic()
+        for attempt in back_off(_PAUSE, _PAUSE, patience=patience):
             try:
                 errors = self._tables.insert(
                     target.table_id, [row.json for row in request], [row.id for row in request]
                 )
             except exceptions.NotFound:
-                if time.monotonic() > deadline:
+                if attempt.is_last:
                     raise
             else:
                 if not errors:
                     return {}
                 is_late = self._inferred is not None or is_unknown_field(errors)  # inferred values fit their columns
-                if time.monotonic() > deadline or not is_late:
+                if attempt.is_last or not is_late:
                     return refused_rows(request, errors, target.table_id)
-            rest(_PAUSE)
+        raise AssertionError("back_off ends with its last attempt")
 
     def _load(self, target: "Target", rows: list[Row]) -> None:
         """Load rows that are too large for a request, by a job that is done once for this batch."""

@@ -14,7 +14,7 @@ from google.rpc import code_pb2
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.common.safe_log import logger
-from bizon.common.waiting import rest
+from bizon.common.waiting import Attempt, back_off, rest
 from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import (
     EndedError,
     PassingError,
@@ -27,7 +27,7 @@ from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import (
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 
-_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a failing request
+_FIRST_WAIT, _LONGEST_WAIT, _TRIES = 0.5, 15.0, 9  # seconds, seconds, tries of a failing request
 _ANSWER = 300.0  # seconds for all answers to the requests of one call
 _PASSING = (
     exceptions.Aborted,
@@ -70,7 +70,8 @@ class WriteStream:
         A request with a row that BigQuery refuses is not appended; the other requests are. Raises RowsRejectedError for
         all such rows at the end, and DestinationWriteError.
         """
-        waiting, waits = list(requests), iter(_WAITS)
+        waiting, attempts = list(requests), self._attempts()
+        attempt = next(attempts)
         reasons: dict[int, str] = {}
         confirmed = [] if confirmed is None else confirmed
         while waiting:
@@ -81,14 +82,18 @@ class WriteStream:
             except (exceptions.GoogleAPICallError, PassingError) as error:
                 if not _is_passing(error):
                     raise
-                waits = iter(_WAITS) if len(waiting) < before else waits
-                wait = next(waits, None)
-                if wait is None:
+                if len(waiting) < before:
+                    attempts = self._attempts()
+                    attempt = next(attempts)
+                if attempt.is_last:
                     raise DestinationWriteError(f"stream '{self.name}': {error}", retryable=True) from error
-                logger.warning(f"bigquery: {error}; appending again in {wait} s")
-                self._sleep(wait)
+                logger.warning(f"bigquery: {error}; appending again in {attempt.wait} s")
+                attempt = next(attempts)
         if reasons:
             raise RowsRejectedError(reasons)
+
+    def _attempts(self) -> Iterator[Attempt]:
+        return back_off(_FIRST_WAIT, _LONGEST_WAIT, tries=_TRIES, sleep=self._sleep)
 
     def _append_once(self, waiting: list[Request], confirmed: "Confirmed", reasons: dict[int, str]) -> bool:
         """Send the waiting requests, and remove those that are done or refused. Reads all answers, also after a

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from time import monotonic
 from typing import Any
 
 import duckdb
@@ -14,7 +13,7 @@ import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.common.safe_log import logger
-from bizon.common.waiting import rest
+from bizon.common.waiting import back_off
 
 _LOCKED = "Could not set lock on file"
 _LOOK_EVERY = 0.1  # seconds
@@ -139,8 +138,7 @@ def connect(database: str, schema: str, lock_timeout: float) -> Connection:
 
 def opened(database: str, lock_timeout: float, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """The open file. Waits as ``connect`` does, and raises what it raises."""
-    until, waits = monotonic() + lock_timeout, False
-    while True:
+    for attempt in back_off(_LOOK_EVERY, _LOOK_EVERY, patience=lock_timeout):
         try:
             return duckdb.connect(database, read_only=read_only)
         except duckdb.IOException as error:
@@ -148,13 +146,12 @@ def opened(database: str, lock_timeout: float, *, read_only: bool = False) -> du
             if _LOCKED not in text:
                 raise
             holder = text.partition("lock is held in ")[2].partition(". See also")[0] or "another process"
-            if monotonic() >= until:
+            if attempt.is_last:
                 raise DestinationConnectionError(
                     f"{database} is open in {holder}, and DuckDB lets one process write a file while no other has it "
                     f"open; waited {lock_timeout:g} s. Close it there, or set `lock_timeout`, and "
                     f"{'try again' if read_only else 'run again: the run resumes'}"
                 ) from error
-            if not waits:
+            if attempt.number == 1:
                 logger.info(f"{database} is open in {holder}; waiting at most {lock_timeout:g} s")
-            waits = True
-            rest(_LOOK_EVERY)
+    raise AssertionError("back_off ends with its last attempt")

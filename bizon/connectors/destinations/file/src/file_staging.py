@@ -57,6 +57,10 @@ class JobFolder:
             raise not_verified()
         return list(self._files)
 
+    def make(self) -> None:
+        """Create the folder if it is missing, private to this user. Raises OSError."""
+        make_private_folder(self.folder)
+
     def discard(self) -> None:
         """Remove the folder of this job. Call it within ``fenced``."""
         _remove(self.folder)
@@ -111,7 +115,7 @@ class FileStaging(JobFolder, ABC):
 
         Raises DestinationError when rows are missing or damaged: publishing would lose them.
         """
-        make_private_folder(self.folder)
+        self.make()
         pieces = self._checked(committed)
         names = {piece.path.name for piece in pieces}
         for path in self.folder.iterdir():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bizon.common.private_files import append_private, make_private_folder, sync_folder
+from bizon.common.private_files import append_private, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest, drop_from_cache, take_back, truncate, truncate_file
 from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
 
@@ -30,7 +30,7 @@ class LineStaging(FileStaging):
 
     def write(self, from_iteration: int, to_iteration: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
         if not self._size:
-            make_private_folder(self.folder)
+            self.make()
         is_repeat = self._last is not None and self._last[:2] == (from_iteration, to_iteration)
         start = self._last[2] if is_repeat and self._last is not None else self._size
         own = self._own

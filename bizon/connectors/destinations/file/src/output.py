@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.common.private_files import append_private, check_private_folder, make_private_folder
+from bizon.common.waiting import back_off
 from bizon.connectors.destinations.file.src.durable import make_folder, remove_temporaries, write_bytes
 from bizon.connectors.destinations.file.src.manifest import Manifest, State, parse
 
@@ -201,18 +202,18 @@ class Output:
 
 
 def _lock(handle: int, folder: Path) -> None:
-    """Wait for another start to end its step; the system releases the lock of a process that dies."""
-    until = time.monotonic() + _LONGEST_WAIT
-    while True:
+    """Wait for another start to end its step; the system releases the lock of a process that dies. A run that must end
+    waits, too: it finishes a write that has begun."""
+    for attempt in back_off(_LOOK_EVERY, _LOOK_EVERY, patience=_LONGEST_WAIT, sleep=time.sleep):
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
+            if attempt.is_last:
                 raise DestinationError(
                     f"'{folder}' is locked by another run that was stopped in the middle of a step: end that process, "
                     f"then run again"
                 ) from None
-            time.sleep(_LOOK_EVERY)
+    raise AssertionError("back_off ends with its last attempt")
 
 
 def is_below(path: Path, folder: Path) -> bool:

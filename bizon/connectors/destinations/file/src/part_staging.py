@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bizon.common.private_files import make_private_folder
 from bizon.connectors.destinations.file.src.durable import digest, write_file
 from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
 
@@ -21,7 +20,7 @@ class PartStaging(FileStaging):
     _pages = (-1, -1)
 
     def write(self, from_iteration: int, to_iteration: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
-        make_private_folder(self.folder)
+        self.make()
         name = f"{from_iteration:010d}-{to_iteration:010d}-{rows}-{self.epoch}.{self.extension}"
         path = self.folder / name
         write_file(path, write)

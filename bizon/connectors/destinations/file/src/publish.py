@@ -30,7 +30,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from bizon.common.private_files import make_private_folder, sync_folder
+from bizon.common.private_files import sync_folder
 from bizon.connectors.destinations.file.src.columns import aligned, has_rows
 from bizon.connectors.destinations.file.src.config import FileFormat
 from bizon.connectors.destinations.file.src.csv_output import write_csv
@@ -89,7 +89,7 @@ class Publisher:
 
     def _build(self, files: list[StagedFile], empty: pl.DataFrame) -> None:
         """Step 2. The parts are not consumed: a single one gets a second name, where the file system has hard links."""
-        make_private_folder(self.staging.folder)
+        self.staging.make()
         single = files[0] if len(files) == 1 and files[0].is_ours and self.format is not FileFormat.CSV else None
         if single is None or not _link(single.path, self.ready):
             write_aside(self.ready, self._writer(files, empty))
