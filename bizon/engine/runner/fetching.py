@@ -1,4 +1,4 @@
-"""The producing half: source, fetcher and producer, built and run."""
+"""The producer's role: source, fetcher and producer, built and run."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
