@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from bizon.common.clock import utc_now
-from bizon.connectors.sources.sql.src.rows import RowPage
+from bizon.connectors.sources.sql.src.database_rows import RowPage
 from bizon.connectors.sources.sql.src.values import Convert, plain
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
     from bizon.connectors.sources.sql.src.config import SqlSourceConfig
-    from bizon.connectors.sources.sql.src.rows import Layout, Page
+    from bizon.connectors.sources.sql.src.database_rows import Layout, Page
 
 
 class Clock(Enum):

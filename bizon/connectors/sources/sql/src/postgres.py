@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
     from bizon.connectors.sources.sql.src.config import SqlSourceConfig
-    from bizon.connectors.sources.sql.src.rows import Layout, Page
+    from bizon.connectors.sources.sql.src.database_rows import Layout, Page
 
 _AS_THEY_ARE = ("bool", "int2", "int4", "int8", "oid", "text", "varchar", "bpchar", "name", '"char"')
 _CONVERSIONS: dict[str, values.Convert] = {
