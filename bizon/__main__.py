@@ -59,5 +59,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-elif __name__ == "__mp_main__":  # a spawned child of the process runner, before it imports its half
+elif __name__ == "__mp_main__":  # a spawned child of the process runner, before it imports its role's modules
     gc.disable()

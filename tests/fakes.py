@@ -25,7 +25,7 @@ KEY = StreamKey("pipe", "scripted", "items")
 
 
 def run_of(job_id: str, epoch: int = 0, **resume: Any) -> Run:
-    """A start of a job, with both halves."""
+    """A start of a job, with both roles."""
     return Run(job_id, KEY, epoch, epoch, ResumePoint(job_id, **resume))
 
 

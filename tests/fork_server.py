@@ -42,7 +42,7 @@ LIBRARIES = (
 BIZON = (
     *("bizon.cli.main", "bizon.cli.files", "bizon.source.discover_ast"),
     *(f"bizon.cli.commands.{name}" for name in ("listing", "preview", "run", "show", "source_test", "state")),
-    *(f"bizon.engine.runner.adapters.{runner}" for runner in ("thread", "process", "streaming", "half")),
+    *(f"bizon.engine.runner.adapters.{runner}" for runner in ("thread", "process", "streaming", "single_role")),
     "bizon.engine.runner.joining.processes",
     *(f"bizon.connectors.destinations.{name}.src.destination" for name in ("duckdb", "file", "logger", "postgres")),
     *(f"bizon.connectors.sources.{name}.src.source" for name in ("files", "rest", "sql")),

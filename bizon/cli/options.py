@@ -90,7 +90,7 @@ Role = Annotated[
     Literal["producer", "consumer"] | None,
     typer.Option(
         "--role",
-        help="Run one half of the pipeline; the other half runs elsewhere. Needs a broker as queue and a state that "
+        help="Run one role of the pipeline; the other role runs elsewhere. Needs a broker as queue and a state that "
         "both can reach.",
     ),
 ]

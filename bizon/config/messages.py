@@ -83,7 +83,7 @@ def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefi
     values are masked: they may be secrets.
     """
     by_path: dict[KeyPath, list[_Line]] = {}
-    for line in _likely([_Line.of(each, model, data) for each in error.errors(include_url=False)]):
+    for line in _likely([_Line.from_error(each, model, data) for each in error.errors(include_url=False)]):
         by_path.setdefault(line.place.path, []).append(line)
     problems: list[Problem] = []
     for lines in by_path.values():
@@ -116,7 +116,7 @@ class _Line(NamedTuple):
     error: ErrorDetails
 
     @classmethod
-    def of(cls, error: ErrorDetails, model: type[BaseModel], data: Any) -> "_Line":
+    def from_error(cls, error: ErrorDetails, model: type[BaseModel], data: Any) -> "_Line":
         location = error["loc"]
         place = find_place(model, data, location, missing=error["type"] == "missing")
         return cls(place, error)

@@ -77,7 +77,7 @@ class Manifest:
     parts: tuple[Part, ...] = field(default_factory=tuple)
 
     @classmethod
-    def of(cls, content: bytes, name: str) -> "Manifest":
+    def from_bytes(cls, content: bytes, name: str) -> "Manifest":
         """Read a manifest. Raises TableRefusedError for anything else."""
         try:
             found: dict[str, Any] = json.loads(content)
@@ -105,7 +105,7 @@ class Manifests:
     def find(self, table: str) -> Manifest | None:
         """The manifest of a table as it is now."""
         content = self._store.read(table + SUFFIX)
-        return None if content is None else Manifest.of(content, table + SUFFIX)
+        return None if content is None else Manifest.from_bytes(content, table + SUFFIX)
 
     def own_tables(self) -> list[str]:
         """The tables of this pipeline."""
@@ -145,7 +145,7 @@ class Manifests:
     def _changed(self, table: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
         for _ in range(_MOST_TRIES):
             content = self._store.read(table + SUFFIX)
-            found = None if content is None else Manifest.of(content, table + SUFFIX)
+            found = None if content is None else Manifest.from_bytes(content, table + SUFFIX)
             new = change(found)
             if new == found:
                 return new

@@ -18,7 +18,7 @@ class Digest(NamedTuple):
     made_by: str
 
     @classmethod
-    def of(cls, frame: pl.DataFrame) -> "Digest":
+    def of_rows(cls, frame: pl.DataFrame) -> "Digest":
         """The digest of the rows of a frame."""
         row = pl.lit(0, dtype=pl.UInt64)
         for name, series in zip(frame.columns, frame.iter_columns(), strict=True):

@@ -96,7 +96,7 @@ class TypedStaging:
         if rescued:
             receipt["rescued"] = rescued
         if self._verifies is Verify.VALUES:
-            receipt["digest"] = [*Digest.of(self._written.plan.frame)]
+            receipt["digest"] = [*Digest.of_rows(self._written.plan.frame)]
         return receipt or None
 
     def verify(self, committed: Sequence["CommittedBatch"]) -> None:
@@ -150,7 +150,7 @@ class TypedStaging:
         if unknown:
             raise differs(batch, f"column '{unknown[0]}' of table '{self.name}' has another type now")
         columns = {name: kind for name, kind in there.items() if name not in MARKS and kind is not None}
-        found = Digest.of(self._tables.read(within, self.name, columns, {PAGE: batch.to_iteration}))
+        found = Digest.of_rows(self._tables.read(within, self.name, columns, {PAGE: batch.to_iteration}))
         if found.made_by != wanted.made_by:
             logger.warning(f"values of table '{self.name}' are not compared: {wanted.made_by} made their digests")
         elif found != wanted:

@@ -14,6 +14,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
 from importlib import invalidate_caches
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -27,6 +28,14 @@ _NEVER_PRIVATE = sys.stdlib_module_names | {"bizon"}
 _INSTALLED = ("site-packages", "dist-packages")
 _folders: dict[str, str] = {}  # by package
 _files: dict[str, Path] = {}  # the files by module; their helpers are found by name
+
+
+class _Home(Enum):
+    """Where the module of a plain name is."""
+
+    PRIVATE = auto()  # in the folder of the package
+    SHARED = auto()  # installed, or elsewhere on ``sys.path``
+    NOWHERE = auto()
 
 
 def module_name(file: Path) -> str:
@@ -100,15 +109,13 @@ class _Loader(SourceFileLoader):
 
 def _import_of(package: str) -> Callable[..., ModuleType]:
     """The ``__import__`` of the modules of a private package; same parameters as ``builtins.__import__``."""
-    known: dict[str, bool] = {}
+    known: dict[str, _Home] = {}
 
     def is_private(top: str) -> bool:
-        if top not in known:
-            found = _is_private(package, top)
-            if found is None:
-                return False
-            known[top] = found
-        return known[top]
+        home = known.get(top) or _home_of(package, top)
+        if home is not _Home.NOWHERE:  # a module may appear there later
+            known[top] = home
+        return home is _Home.PRIVATE
 
     def import_(
         name: str,
@@ -129,12 +136,13 @@ def _import_of(package: str) -> Callable[..., ModuleType]:
     return import_
 
 
-def _is_private(package: str, top: str) -> bool | None:
-    """Whether a plain name means a module in the folder of the package; None when there is no such module anywhere."""
+def _home_of(package: str, top: str) -> _Home:
+    """Where a plain name leads from a module of the package."""
     private = PathFinder.find_spec(f"{package}.{top}", [_folders[package]])
     installed = PathFinder.find_spec(top, [path for path in sys.path if Path(path).name in _INSTALLED])
     if private is None:
-        return None if installed is None and PathFinder.find_spec(top) is None else False
+        is_known = installed is not None or PathFinder.find_spec(top) is not None
+        return _Home.SHARED if is_known else _Home.NOWHERE
     if private.origin is None:  # a folder without __init__.py: any module of that name wins over it
-        return PathFinder.find_spec(top) is None
-    return installed is None or installed.origin is None
+        return _Home.PRIVATE if PathFinder.find_spec(top) is None else _Home.SHARED
+    return _Home.PRIVATE if installed is None or installed.origin is None else _Home.SHARED

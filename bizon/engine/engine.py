@@ -12,7 +12,7 @@ from bizon.common.errors.errors import ConfigError
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
 from bizon.config.streams import are_separate
 from bizon.engine.runner.config import RunnerTypes
-from bizon.engine.unfit import check_halves_can_meet, check_several_can_fetch, check_source_can_travel
+from bizon.engine.unfit import check_roles_can_meet, check_several_can_fetch, check_source_can_travel
 from bizon.source.discover import named_classes, resolve_source_class, streams_of, validate_stream
 from bizon.source.source import ANY_STREAM, AbstractSource
 
@@ -45,16 +45,16 @@ class RunnerFactory:
         join: bool = False,
     ) -> "AbstractRunner | StreamsRunner":
         """The runner for a YAML file. ``overrides``: a dict of the same shape as the YAML that wins over the file.
-        ``role``: ``producer`` or ``consumer`` for one half by itself. ``streams``: run these alone. ``join``: work on a
+        ``role``: ``producer`` or ``consumer`` for one role by itself. ``streams``: run these alone. ``join``: work on a
         job together with all other runs that join it."""
         loaded = load_config(filepath, env_file=env_file, overrides=overrides)
         if role is None:
             return RunnerFactory.create_from_loaded(loaded, streams, join=join)
         if join:
-            raise ConfigError("--join runs both halves: leave --role out")
+            raise ConfigError("--join runs both roles: leave --role out")
         if loaded.config.has_separate_streams and len(streams) != 1:
-            raise ConfigError("--role runs a half of one stream: choose it with --stream", key=("streams",))
-        return RunnerFactory.create_half(loaded.of_stream(streams[0]) if streams else loaded, role)
+            raise ConfigError("--role runs one role of one stream: choose it with --stream", key=("streams",))
+        return RunnerFactory.create_for_role(loaded.of_stream(streams[0]) if streams else loaded, role)
 
     @staticmethod
     def create_from_config_dict(
@@ -128,11 +128,11 @@ class RunnerFactory:
         return JoinedRunner(loaded.config, loaded.secrets)
 
     @staticmethod
-    def create_half(loaded: LoadedConfig, role: str) -> "AbstractRunner":
-        """The runner of one half. Raises ConfigError when the halves could not reach each other."""
+    def create_for_role(loaded: LoadedConfig, role: str) -> "AbstractRunner":
+        """The runner of one role. Raises ConfigError when the roles could not reach each other."""
         config, secrets = loaded.config, loaded.secrets
-        check_halves_can_meet(config)
-        from bizon.engine.runner.adapters.half import runner_of
+        check_roles_can_meet(config)
+        from bizon.engine.runner.adapters.single_role import runner_of
 
         return runner_of(role)(config, secrets)
 

@@ -76,7 +76,7 @@ class Positions(NamedTuple):
             )
         return cls(partitions, at, done)
 
-    def of(self, number: int) -> Position:
+    def position_of(self, number: int) -> Position:
         """The place of a partition that is not exhausted."""
         return self.at.get(number, Position(0, {}))
 

@@ -34,11 +34,11 @@ def check_several_can_fetch(config: "BizonConfig") -> None:
         raise ConfigError("bizon makes a source for each partition: give a class instead of an object", key=key)
 
 
-def check_halves_can_meet(config: "BizonConfig") -> None:
-    """Raise ConfigError when the halves of a run could not reach each other."""
+def check_roles_can_meet(config: "BizonConfig") -> None:
+    """Raise ConfigError when the roles of a run could not reach each other."""
     queue, backend = config.engine.queue.type, config.engine.backend.type
     if config.source.is_endless:
-        raise ConfigError("--role: sync_mode stream has no halves, source and destination share a loop")
+        raise ConfigError("--role: sync_mode stream has no separate roles, source and destination share a loop")
     if not config.engine.queue.is_broker:
         raise ConfigError(
             f"--role: queue type '{queue}' lives inside a run; use a broker, for example rabbitmq",
@@ -46,6 +46,6 @@ def check_halves_can_meet(config: "BizonConfig") -> None:
         )
     if config.engine.backend.is_in_memory:
         raise ConfigError(
-            f"--role: backend type '{backend}' is not shared; use postgres, or sqlite for halves on one machine",
+            f"--role: backend type '{backend}' is not shared; use postgres, or sqlite for both roles on one machine",
             key=("engine", "backend", "type"),
         )

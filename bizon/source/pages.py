@@ -31,7 +31,7 @@ class Page(dict[str, Any]):
         self.response = response
 
     @classmethod
-    def of(cls, response: requests.Response) -> Self:
+    def from_response(cls, response: requests.Response) -> Self:
         """The page in an answer. Raises SourceFetchError when its JSON is neither an object nor a list, and the
         JSONDecodeError of requests when it is not JSON."""
         answer = response.json()
@@ -73,7 +73,7 @@ def page_once_served(
     """Send until the answer is a page. Called by ``Session.page``; ``attempts`` bounds it, and its waits end with the
     run. ``longest``: seconds, the longest wait that the API may ask for; None = no limit."""
     for attempt in attempts:
-        page = Page.of(send())
+        page = Page.from_response(send())
         asked_for = limited(page)
         if asked_for is None:
             return page

@@ -127,7 +127,7 @@ class Session(requests.Session):
             return self.request(method, url, **kwargs)
 
         if limited is None:
-            return Page.of(send())
+            return Page.from_response(send())
         attempts = self._policy.attempts(stop_sign() or self._sign, method)
         return page_once_served(send, limited, attempts, self._policy.wait_max)
 

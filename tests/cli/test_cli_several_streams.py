@@ -155,7 +155,7 @@ def test_check_and_validate_take_every_stream(several: dict[str, Any], bizon: "B
     ("arguments", "text"),
     [
         (("--stream", "plnts"), "there is no stream 'plnts'; the pipeline has creatures, plants"),
-        (("--role", "producer"), "--role runs a half of one stream: choose it with --stream"),
+        (("--role", "producer"), "--role runs one role of one stream: choose it with --stream"),
     ],
 )
 def test_a_choice_that_is_not_there_is_a_mistake(

@@ -126,7 +126,7 @@ FRAME = pl.DataFrame({"a": [1, 2], "t": ["x", None], "f": [0.1, -0.0], "n": [Non
 def test_a_digest_does_not_depend_on_order_width_and_the_type_of_numbers() -> None:
     wide = FRAME.with_columns(pl.col("a").cast(pl.Decimal(38, 9)))
     for same in (FRAME.reverse(), FRAME.select("f", "a", "t"), wide, FRAME.with_columns(m=pl.lit(None, dtype=pl.Date))):
-        assert Digest.of(same) == Digest.of(FRAME)
+        assert Digest.of_rows(same) == Digest.of_rows(FRAME)
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_a_digest_does_not_depend_on_order_width_and_the_type_of_numbers() -> No
     ],
 )
 def test_a_digest_tells_other_values_apart(other: pl.DataFrame) -> None:
-    assert Digest.of(other) != Digest.of(FRAME)
+    assert Digest.of_rows(other) != Digest.of_rows(FRAME)

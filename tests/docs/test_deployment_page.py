@@ -22,7 +22,7 @@ def test_the_table_has_every_exit_code() -> None:
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)] == [code.value for code in ExitCode]
 
 
-def test_the_configuration_of_the_two_halves_is_valid() -> None:
+def test_the_configuration_of_both_roles_is_valid() -> None:
     (block,) = (block for block in blocks("yaml") if block.startswith("engine:"))
     engine = EngineConfig.model_validate(yaml.safe_load(block)["engine"])
     assert engine.queue.is_broker

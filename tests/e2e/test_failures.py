@@ -157,7 +157,7 @@ def test_a_second_signal_ends_at_once_and_safely(pipeline: "Pipeline", wait_for:
 
 @pytest.mark.lesson("F-13")
 @pytest.mark.parametrize("runner", ["process"])
-def test_a_half_that_is_killed_ends_the_run_and_the_next_one_resumes(pipeline: "Pipeline", runner: str) -> None:
+def test_a_role_that_is_killed_ends_the_run_and_the_next_one_resumes(pipeline: "Pipeline", runner: str) -> None:
     pipeline.destination(buffer_size=0).source(kill_at=2)
     failed = pipeline.run("--runner", runner, expect=1)
     assert "the producer process was killed by signal SIGKILL" in failed.stderr

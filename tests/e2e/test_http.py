@@ -65,7 +65,7 @@ class Full(AbstractDestination):
 def test_a_destination_that_fails_ends_the_wait_of_the_source(
     api: "Pipeline", httpserver: HTTPServer, wait_for: WaitFor, runner: str
 ) -> None:
-    """The stop flag that SIGTERM sets is also set by the half that fails first."""
+    """The stop flag that SIGTERM sets is also set by the role that fails first."""
     httpserver.expect_ordered_request("/items").respond_with_json({"items": [{"id": 1}], "next": "2"})
     httpserver.expect_ordered_request("/items").respond_with_data(status=503, headers={"Retry-After": "600"})
     api.source(http={"retries": {"retry_after_max": None}})

@@ -70,7 +70,7 @@ def into_postgres(pipeline: "Pipeline", place: Place) -> Ids:
 def test_a_kill_in_the_middle_leaves_each_record_of_each_stream_once(
     pipeline: "Pipeline", postgres: Place, destination: str, runner: str
 ) -> None:
-    names = STREAMS if runner == "thread" else list("bcd")  # a process for each half takes its time
+    names = STREAMS if runner == "thread" else list("bcd")  # a process for each role takes its time
 
     def streams(**of_c: Any) -> None:
         pipeline.set("streams", [{"name": name, "source": of_c if name == "c" else {}} for name in names])

@@ -23,13 +23,13 @@ def advanced(*pages: tuple[int, int, dict[str, Any]]) -> Positions:
 
 def test_a_job_without_a_cursor_begins_every_partition_at_its_first_page() -> None:
     positions = Positions.of_checkpoint(THREE, {})
-    assert [positions.of(number) for number in range(3)] == [Position(0, {})] * 3
+    assert [positions.position_of(number) for number in range(3)] == [Position(0, {})] * 3
     assert positions.left == [*THREE]
 
 
 def test_each_partition_continues_after_its_own_last_page() -> None:
     positions = restored(advanced((1, 0, {"at": 1}), (0, 0, {"at": 7}), (1, 1, {"at": 2})))
-    assert [positions.of(number) for number in range(3)] == [(1, {"at": 7}), (2, {"at": 2}), (0, {})]
+    assert [positions.position_of(number) for number in range(3)] == [(1, {"at": 7}), (2, {"at": 2}), (0, {})]
 
 
 def test_a_partition_whose_last_page_is_committed_is_not_left() -> None:

@@ -51,7 +51,7 @@ def _leases(report: "PipelineReport") -> list[str]:
     held = [lease for lease in (report.lease, report.consumer_lease) if lease is not None]
     together = len({(lease.host, lease.pid) for lease in held}) == 1 < len(held)
     return [
-        f"Lease{'' if together else f' of the {lease.half}'}: {'held' if lease.alive else 'left behind'} by process "
+        f"Lease{'' if together else f' of the {lease.role}'}: {'held' if lease.alive else 'left behind'} by process "
         f"{lease.pid} on host '{lease.host}' for {duration(lease.age_seconds)}, "
         f"last heard from {duration(lease.idle_seconds)} ago"
         for lease in (held[:1] if together else held)

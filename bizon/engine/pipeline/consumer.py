@@ -40,7 +40,7 @@ class EndWatch(Protocol):
 
 
 class NeverOver:
-    """The ``EndWatch`` for queues that report by themselves that the other half is gone."""
+    """The ``EndWatch`` for queues that report by themselves that the producer is gone."""
 
     def is_over(self, *, queue_was_empty: bool) -> bool:
         """Always False."""

@@ -1,4 +1,4 @@
-"""The parts that both halves of a run share: the state, the queue, and the spool of a queue inside the run."""
+"""The parts that both roles of a run share: the state, the queue, and the spool of a queue inside the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +68,7 @@ def build_queue(config: "BizonConfig", role: "Role") -> AbstractQueue:
 
 
 def build_shared_queue(config: "BizonConfig", spool: Spool | None, first_page: int) -> AbstractQueue:
-    """The queue that both halves hold, inside the run. ``first_page``: the number of the first page it will carry."""
+    """The queue that both roles hold, inside the run. ``first_page``: the number of the first page it will carry."""
     budget = memory_budget(config)
     return QueueFactory.get_queue(config.engine.queue, budget=budget, spool=spool, first_page=first_page)
 

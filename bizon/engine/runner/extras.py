@@ -27,24 +27,24 @@ MODULES = {
 it reports a missing package itself."""
 
 
-def check_extras(config: "BizonConfig", halves: Iterable["Role"]) -> None:
+def check_extras(config: "BizonConfig", roles: Iterable["Role"]) -> None:
     """Raise MissingDependencyError, with the extra to install, when a part of the run lacks a package.
 
-    The runner calls it before anything is opened; nothing is imported. ``halves``: the halves this process starts.
+    The runner calls it before anything is opened; nothing is imported. ``roles``: the roles that this process starts.
     """
-    for extra, part, modules in _parts(config, halves):
+    for extra, part, modules in _parts(config, roles):
         missing = next((module for module in modules if not _is_there(module)), None)
         if missing is not None:
             raise MissingDependencyError(extra, f"{part} (module {missing})")
 
 
-def _parts(config: "BizonConfig", halves: Iterable["Role"]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _parts(config: "BizonConfig", roles: Iterable["Role"]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """For each part: the name of its extra, the part in words, and the modules it imports."""
     source, destination, queue = config.source.name, config.destination.name, config.engine.queue.type
-    if any(half.fetches for half in halves) and config.source.source_file_path is None:
+    if any(role.fetches for role in roles) and config.source.source_file_path is None:
         extra = config.source.extra or source
         yield extra, f"source '{source}'", MODULES.get(extra, ())
-    if not all(half.fetches for half in halves) and config.destination.is_built_in:
+    if not all(role.fetches for role in roles) and config.destination.is_built_in:
         extra = destination.partition("_")[0]
         yield extra, f"destination '{destination}'", MODULES.get(extra, ())
     yield queue, f"engine.queue.type '{queue}'", MODULES.get(queue, ())[:1]

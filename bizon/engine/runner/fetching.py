@@ -1,4 +1,4 @@
-"""The producing half: source, fetcher and producer, built and run."""
+"""The producer's role: source, fetcher and producer, built and run."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -95,7 +95,7 @@ def build_producer(
     run, config, resume = context.run, context.config, context.run.resume
     position = Position(resume.next_iteration, resume.pagination)
     if partition is not None:
-        position = run.positions.of(partition)
+        position = run.positions.position_of(partition)
     cursor = Cursor.from_db(
         source_name=config.source.name,
         stream_name=config.source.stream,

@@ -19,7 +19,7 @@ of the last one then starts over, where the last succeeded job ended. A new job 
 replaces.
 
 A consumer that runs apart from its producer opens no job of its own: it joins the newest one, once its producer has
-started. Each start of either half opens an epoch, and so overtakes an earlier start of the consumer.
+started. Each start of either role opens an epoch, and so overtakes an earlier start of the consumer.
 
 A reset belongs to the job that is made for it: that job fetches everything and replaces the output in any sync mode,
 also when it is resumed. ``force_ignore_checkpoint`` on an incremental stream that never succeeded is a reset too. A job
@@ -76,13 +76,13 @@ def open_job(
     backend: "AbstractBackend",
     config: "BizonConfig",
     now: datetime | None = None,
-    half: Role | None = None,
+    role: Role | None = None,
     scope: Scope | None = None,
     *,
     joined: str | None = None,
 ) -> OpenedJob:
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
-    producing ``half``. ``scope``: the part of the stream to fetch. ``joined``: several commands work on the job,
+    producing ``role``. ``scope``: the part of the stream to fetch. ``joined``: several commands work on the job,
     which they know by this name. Raises ConfigError for a window that cannot be fetched, and for a job that a run like
     this must not go on with."""
     key = config.stream_key
@@ -96,7 +96,7 @@ def open_job(
     if resumed is not None:
         check_may_go_on(backend, config, resumed, joins=joined is not None)
     job = resumed or _new_job(backend, config, key, jobs, decision, span)
-    epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
+    epoch = backend.open_epoch(job.id, role)  # from here on an earlier start cannot move the cursor that is read next
     if joined is not None:
         backend.join_job(job.id, epoch=epoch, name=joined)
         job = job._replace(joined=joined)

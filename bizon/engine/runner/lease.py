@@ -6,8 +6,8 @@ can be judged dead by the process that took this lease last, since others may li
 the command that has published. Beginning a job and publishing it are for one command at a time, which holds one more
 lease for that.
 
-Each half has its own lease. The consumer's is filed under a stream name of its own, so a consumer that runs apart from
-its producer keeps other consumers out, and a run with both halves keeps out both.
+Each role has its own lease. The consumer's is filed under a stream name of its own, so a consumer that runs apart from
+its producer keeps other consumers out, and a run with both roles keeps out both.
 """
 
 import os
@@ -77,15 +77,15 @@ def held_lease(
             backend.release_lease(key, holder.owner)
 
 
-def held_by_half(
+def held_by_role(
     backend: "AbstractBackend",
     config: "BizonConfig",
-    half: Role,
+    role: Role,
     on_lost: Callable[[str], None],
     may_replace: Callable[[LeaseHolder], bool] | None = None,
 ) -> AbstractContextManager[LeaseHolder]:
-    """The lease that one half of a run holds; see ``held_lease``."""
-    key = lease_key(config.stream_key, half)
+    """The lease that one role of a run holds; see ``held_lease``."""
+    key = lease_key(config.stream_key, role)
     return held_lease(backend, key, config.engine.runner.config.lease_ttl, on_lost, may_replace)
 
 
@@ -94,14 +94,14 @@ def both_held(backend: "AbstractBackend", config: "BizonConfig") -> Iterator[Non
     """Within: no run of the pipeline begins; for a short change of its state. Raises JobLockedError while one is in
     progress."""
     with ExitStack() as leases:
-        for half in Role:
-            leases.enter_context(held_by_half(backend, config, half, logger.warning))
+        for role in Role:
+            leases.enter_context(held_by_role(backend, config, role, logger.warning))
         yield
 
 
-def lease_key(key: StreamKey, half: Role) -> StreamKey:
-    """The key that the lease of a half is filed under."""
-    return key if half.fetches else key_for(key, "consumer")
+def lease_key(key: StreamKey, role: Role) -> StreamKey:
+    """The key that the lease of a role is filed under."""
+    return key if role.fetches else key_for(key, "consumer")
 
 
 def key_for(key: StreamKey, purpose: str) -> StreamKey:
@@ -112,8 +112,8 @@ def key_for(key: StreamKey, purpose: str) -> StreamKey:
 
 
 def leases_of(backend: "AbstractBackend", key: StreamKey) -> tuple[Lease | None, Lease | None]:
-    """The leases of the producing and of the consuming half, as the state has them."""
-    producer, consumer = (backend.get_lease(lease_key(key, half)) for half in (Role.PRODUCER, Role.CONSUMER))
+    """The leases of the producer and of the consumer, as the state has them."""
+    producer, consumer = (backend.get_lease(lease_key(key, role)) for role in (Role.PRODUCER, Role.CONSUMER))
     return producer, consumer
 
 
@@ -169,8 +169,8 @@ class SharedLease(NamedTuple):
         JobLockedError when another run holds it."""
         holder = this_process()._replace(owner=self._owner, place="", started="")
         replaced = [each.owner for each in instead_of]
-        for half in Role:
-            key = lease_key(self.config.stream_key, half)
+        for role in Role:
+            key = lease_key(self.config.stream_key, role)
             standing = self.backend.acquire_lease(key, holder, self._ttl, lambda found: found.owner in replaced)
             if standing is not None:
                 raise JobLockedError(_locked(key, standing))
@@ -194,12 +194,12 @@ class SharedLease(NamedTuple):
 
     def release(self) -> None:
         """The job is over. Others that still hold the lease find that out."""
-        for half in Role:
+        for role in Role:
             with suppress(BackendError):  # it expires by itself
-                self.backend.release_lease(lease_key(self.config.stream_key, half), self._owner)
+                self.backend.release_lease(lease_key(self.config.stream_key, role), self._owner)
 
     def _renew(self) -> bool:
-        keys = (lease_key(self.config.stream_key, half) for half in Role)
+        keys = (lease_key(self.config.stream_key, role) for role in Role)
         return all([self.backend.renew_lease(key, self._owner, self._ttl) for key in keys])
 
     def _is_under_way(self) -> bool:
@@ -230,11 +230,11 @@ def _is_shared(holder: LeaseHolder) -> bool:
 
 @contextmanager
 def held_by_one(backend: "AbstractBackend", config: "BizonConfig") -> Iterator[list[LeaseHolder]]:
-    """Within: this command alone holds the leases of both halves, to begin a job that others may then join. A lease
+    """Within: this command alone holds the leases of both roles, to begin a job that others may then join. A lease
     that is shared for a job that is over does not count. Raises JobLockedError while another run is in progress."""
 
     def may_replace(holder: LeaseHolder) -> bool:
         return is_dead(holder) or _is_shared(holder)
 
     with ExitStack() as held:
-        yield [held.enter_context(held_by_half(backend, config, half, logger.debug, may_replace)) for half in Role]
+        yield [held.enter_context(held_by_role(backend, config, role, logger.debug, may_replace)) for role in Role]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LeaseReport:
-    """The lease of one half and its holder. ``alive`` is False once the holder is known to be gone, or its lease has
+    """The lease of one role and its holder. ``alive`` is False once the holder is known to be gone, or its lease has
     expired."""
 
-    half: str
+    role: str
     host: str
     pid: int
     owner: str

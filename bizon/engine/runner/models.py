@@ -54,7 +54,7 @@ class RunContext:
         return SyncMetadata.from_bizon_config(self.run.job_id, self.config, replaces=self.replaces)
 
     def new_monitor(self) -> AbstractMonitor:
-        """The monitor of one half."""
+        """The monitor of one role."""
         return MonitorFactory.get_monitor(self.sync_metadata)
 
     def brief(self, text: str) -> str:
@@ -72,7 +72,7 @@ class Gate(Protocol):
 
 class Links(NamedTuple):
     """How a worker reaches the others: made by the runner for its kind of worker. ``watch``: for queues that do not
-    report that the other half is gone. ``share``: the work of one of several producers."""
+    report that the other role is gone. ``share``: the work of one of several producers."""
 
     queue: "AbstractQueue"
     backend: "AbstractBackend"
@@ -92,7 +92,7 @@ class Share(NamedTuple):
 
 
 class RunnerStatus(NamedTuple):
-    """How a run ended. ``producer`` and ``consumer`` are set, or ``stream``; one of them when a half ran alone.
+    """How a run ended. ``producer`` and ``consumer`` are set, or ``stream``; one of them when a role ran alone.
 
     ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.
     ``interrupted``: ``stop`` was called. ``records_fetched``: handed to the queue; ``records_written``: committed;

@@ -15,7 +15,7 @@ class PipelineReport:
     ``running`` without a live lease was killed, and the next run resumes it. ``rows_written`` counts committed rows;
     ``rows_fetched`` and ``fetched_iteration`` say how far the source was read, by its last note.
 
-    ``lease`` is the producer's, ``consumer_lease`` the consumer's; a run with both halves holds both. A stream that
+    ``lease`` is the producer's, ``consumer_lease`` the consumer's; a run with both roles holds both. A stream that
     never ends notes ``records_per_second`` and ``lag`` (records that wait in the source), last at ``noted_at``.
 
     ``partitions``: how many the job was planned in, 0 for one chain; ``partitions_left``: those that are not exhausted.
@@ -53,7 +53,7 @@ class PipelineReport:
 
     @property
     def is_running(self) -> bool:
-        """True while a run, or a half of one, is alive."""
+        """True while a run, or one role of it, is alive."""
         return any(lease is not None and lease.alive for lease in (self.lease, self.consumer_lease))
 
     @property

@@ -1,4 +1,4 @@
-"""How the consuming half notices that nothing more will arrive, on a queue that outlives the run."""
+"""How the consumer notices that nothing more will arrive, on a queue that outlives the run."""
 
 from collections.abc import Callable
 from enum import IntEnum
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ProducerState(IntEnum):
-    """The state of the producing half of the same run, as far as the consuming half knows it."""
+    """The state of the producer of the same run, as far as the consumer knows it."""
 
     RUNNING = 0
     DONE = 1

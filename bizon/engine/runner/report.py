@@ -113,12 +113,12 @@ def _part_report(part: "PartState") -> PartReport | None:
     return PartReport(part.number, who.host, who.pid, part.idle, alive)
 
 
-def _lease_report(lease: "Lease | None", half: str) -> LeaseReport | None:
+def _lease_report(lease: "Lease | None", role: str) -> LeaseReport | None:
     if lease is None:
         return None
     alive = lease.expires_in > 0 and not (lease.gone or is_dead(lease.holder))
     who = lease.holder
-    return LeaseReport(half, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
+    return LeaseReport(role, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
 
 
 def streams_in_state(config: "BizonConfig") -> list[str]:

@@ -16,7 +16,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, Progres
 from bizon.engine.runner.assembly import build_backend, build_queue, drop_spool, open_spool, spool_folder
 from bizon.engine.runner.extras import check_extras
 from bizon.engine.runner.jobs import close_job, open_job
-from bizon.engine.runner.lease import held_by_half
+from bizon.engine.runner.lease import held_by_role
 from bizon.engine.runner.models import Gate, Links, RunContext, RunnerStatus
 from bizon.engine.runner.planning import planned
 from bizon.engine.runner.prerequisites import check_threads
@@ -41,10 +41,10 @@ class AbstractRunner(ABC):
     """Runs a pipeline once. An adapter decides where the workers live; the rules of the job are the same for all.
 
     ``stop`` may be called from any thread and from a signal handler. As a library a runner touches no signal handler,
-    no log sink and no environment variable. ``halves``: the halves it starts, and whose leases it needs.
+    no log sink and no environment variable. ``roles``: the roles it starts, and whose leases it needs.
     """
 
-    halves: ClassVar[tuple[Role, ...]] = (Role.PRODUCER, Role.CONSUMER)
+    roles: ClassVar[tuple[Role, ...]] = (Role.PRODUCER, Role.CONSUMER)
     is_alone: ClassVar[bool] = True
     """Whether no other run of the pipeline may be in progress."""
 
@@ -84,14 +84,14 @@ class AbstractRunner(ABC):
 
     def _run(self) -> RunnerStatus:
         self._check_host()
-        check_extras(self.bizon_config, self.halves)
+        check_extras(self.bizon_config, self.roles)
         with (
             registry.known_while(self.secrets),
             self.open_state() as backend,
             ExitStack() as leases,
         ):
-            for half in self.halves if self.is_alone else ():
-                leases.enter_context(held_by_half(backend, self.bizon_config, half, self._lose))
+            for role in self.roles if self.is_alone else ():
+                leases.enter_context(held_by_role(backend, self.bizon_config, role, self._lose))
             return self._run_jobs(backend)
 
     def stop(self) -> None:
@@ -117,12 +117,12 @@ class AbstractRunner(ABC):
     def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
 
-    def _open_queue(self, half: Role) -> "AbstractQueue":
-        """For adapters: the queue of one half, outside the run, not connected yet."""
-        return build_queue(self.bizon_config, half)
+    def _open_queue(self, role: Role) -> "AbstractQueue":
+        """For adapters: the queue of one role, outside the run, not connected yet."""
+        return build_queue(self.bizon_config, role)
 
     def _open_spool(self, context: RunContext) -> "AbstractContextManager[Spool | None]":
-        """For adapters: within, the spool of the consuming half, if it has one."""
+        """For adapters: within, the spool of the consumer, if it has one."""
         return open_spool(context)
 
     def _links(
@@ -178,9 +178,9 @@ class AbstractRunner(ABC):
 
     def _ended_early(self, job_id: str) -> RunnerStatus:
         """The status of a run that ended while it waited for others."""
-        why = "stopped on request" if self._stop_requested else f"another {self.halves[0]} has taken over"
+        why = "stopped on request" if self._stop_requested else f"another {self.roles[0]} has taken over"
         killed = PipelineReturnStatus.KILLED_BY_RUNNER
-        producer, consumer = (killed if half in self.halves else None for half in (Role.PRODUCER, Role.CONSUMER))
+        producer, consumer = (killed if role in self.roles else None for role in (Role.PRODUCER, Role.CONSUMER))
         return RunnerStatus(job_id, producer, consumer, error=why, interrupted=self._stop_requested)
 
     def _interrupted(self, opened: "OpenedJob", error: BaseException) -> RunnerStatus:
@@ -205,7 +205,7 @@ class AbstractRunner(ABC):
         error = scrub.brief(" | ".join(scrub.brief(each) for each in errors if each is not None))
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
-        is_done = published or (success and self.halves == (Role.PRODUCER,))  # it publishes nothing
+        is_done = published or (success and self.roles == (Role.PRODUCER,))  # it publishes nothing
         interrupted = self._stop_requested and not is_done and not error
         statuses = {name: result.status for name, result in results.items()}
         status = RunnerStatus(

@@ -74,7 +74,7 @@ class StreamsStatus(NamedTuple):
         """Committed records of all streams."""
         return sum(end.status.records_written for end in self.streams if end.status is not None)
 
-    def of(self, name: str) -> StreamEnd:
+    def stream_end(self, name: str) -> StreamEnd:
         """How one stream ended. Raises KeyError."""
         return {end.name: end for end in self.streams}[name]
 

@@ -27,12 +27,12 @@ def merged(results: Sequence[WorkerResult]) -> WorkerResult:
     )
 
 
-def merged_by_half(results: "Iterable[tuple[Role, WorkerResult]]") -> dict[str, WorkerResult]:
-    """The result of each half, by its name."""
-    halves: dict[str, list[WorkerResult]] = {}
-    for half, result in results:
-        halves.setdefault(half.value, []).append(result)
-    return {half: merged(each) for half, each in halves.items()}
+def merged_by_role(results: "Iterable[tuple[Role, WorkerResult]]") -> dict[str, WorkerResult]:
+    """The result of each role, by its name."""
+    results_of: dict[str, list[WorkerResult]] = {}
+    for role, result in results:
+        results_of.setdefault(role.value, []).append(result)
+    return {role: merged(each) for role, each in results_of.items()}
 
 
 def merged_slots(results: Sequence[WorkerResult]) -> WorkerResult:
@@ -43,8 +43,8 @@ def merged_slots(results: Sequence[WorkerResult]) -> WorkerResult:
     return merged(results)._replace(parts=Parts(taken, finished), where=where, dead_letters=letters)
 
 
-def split_by_half(result: WorkerResult) -> dict[str, WorkerResult]:
-    """The result of each half of a worker that has both; the half that failed has the error."""
+def split_by_role(result: WorkerResult) -> dict[str, WorkerResult]:
+    """The result of each role of a worker that has both; the role that failed has the error."""
     if result.status is PipelineReturnStatus.SOURCE_ERROR:
         return {"producer": result, "consumer": WorkerResult(_KILLED, parts=result.parts)}
     status = PipelineReturnStatus.SUCCESS if result.is_success else _KILLED

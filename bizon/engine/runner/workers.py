@@ -1,6 +1,6 @@
-"""The two halves of a run on their threads: an error becomes a status and is logged once.
+"""The two roles of a run on their threads: an error becomes a status and is logged once.
 
-A half that ends always wakes the other: the producer sends an end or closes the queue, the consumer sets the stop flag
+A role that ends always wakes the other: the producer sends an end or closes the queue, the consumer sets the stop flag
 and closes the queue.
 """
 
@@ -39,7 +39,7 @@ _STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if
 
 
 def run_producer(context: "RunContext", links: "Links") -> WorkerResult:
-    """The producing half, or one of the producers of partitions. Called once per run, in a separate thread or
+    """The producer, or one of the producers of partitions. Called once per run, in a separate thread or
     process."""
     share = links.share
     work = produce if share is None else lambda context, links: produce_share(context, links, share)
@@ -47,7 +47,7 @@ def run_producer(context: "RunContext", links: "Links") -> WorkerResult:
 
 
 def run_consumer(context: "RunContext", links: "Links") -> WorkerResult:
-    """The consuming half. Called once per run, in a separate thread or process."""
+    """The consumer. Called once per run, in a separate thread or process."""
     try:
         return _run(context, links, PipelineReturnStatus.DESTINATION_ERROR, consume)
     finally:
@@ -82,7 +82,7 @@ def _run(
     def failed(error: BaseException) -> WorkerResult:
         status = status_of(error, default)
         if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
-            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and reported why
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other role ended first and reported why
         links.stop.set()
         return failure(context, error, status)
 
@@ -108,14 +108,14 @@ def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineRe
     return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
 
 
-def status_of_half(half: "Role") -> PipelineReturnStatus:
-    """The status of a half that an error outside bizon's tree ended."""
-    return PipelineReturnStatus.SOURCE_ERROR if half.fetches else PipelineReturnStatus.DESTINATION_ERROR
+def status_of_role(role: "Role") -> PipelineReturnStatus:
+    """The status of a role that an error outside bizon's tree ended."""
+    return PipelineReturnStatus.SOURCE_ERROR if role.fetches else PipelineReturnStatus.DESTINATION_ERROR
 
 
-def unhandled(half: "Role", error: BaseException) -> WorkerResult:
-    """The result of a half that an error ended outside its worker, as SystemExit does."""
-    return WorkerResult(status_of(error, status_of_half(half)), error=in_words(error))
+def unhandled(role: "Role", error: BaseException) -> WorkerResult:
+    """The result of a role that an error ended outside its worker, as SystemExit does."""
+    return WorkerResult(status_of(error, status_of_role(role)), error=in_words(error))
 
 
 def log_failure(context: "RunContext", error: BaseException) -> str:

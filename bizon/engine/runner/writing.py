@@ -1,4 +1,4 @@
-"""The consuming half: destination, loader and consumer, built, checked, run and closed."""
+"""The consumer's role: destination, loader and consumer, built, checked, run and closed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -19,7 +19,7 @@ from bizon.connectors.destinations.bigquery.src.json_limits import json_misfits
 from bizon.connectors.destinations.bigquery.src.planning import NAMES
 from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows, lines
 from bizon.connectors.destinations.bigquery_streaming.src.typed_insert_rows import typed_rows
-from bizon.connectors.destinations.bigquery_streaming_v2.src.settled import opened
+from bizon.connectors.destinations.bigquery_streaming_v2.src.stream_opening import opened
 from bizon.connectors.destinations.bigquery_streaming_v2.src.typed_messages import TypedMessages
 from bizon.destination.column_names import NameRefusedError
 from bizon.destination.column_types import INT64, TEXT, decimal

@@ -313,7 +313,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "sync mode stream": ({"mode": "stream"}, [], "sync_mode stream is not divided by bizon"),
     "destination": ({"to": {"name": "logger", "config": {}}}, [], "destination 'logger' takes the rows of one process"),
     "window": ({"mode": "incremental"}, ["--since", "2026-01-01"], "is one chain of pages; run it without --join"),
-    "role": ({}, ["--role", "producer"], "--join runs both halves"),
+    "role": ({}, ["--role", "producer"], "--join runs both roles"),
     "id alone": ({"join": False}, ["--join-id", "x"], "give --join too"),
 }
 

@@ -1,4 +1,4 @@
-"""A pipeline on the engines of production: state and queue are kept by servers, each half may be a command of its own.
+"""A pipeline on the engines of production: state and queue are kept by servers, each role may be a command of its own.
 
 Every wait has a deadline, and what is still running when a test ends is killed.
 """
@@ -158,7 +158,7 @@ class Engine:
         aside.replace(self.folder / "allowed.txt")
 
     def start(self, role: str | None = None, *flags: str, crash_at: str | None = None, **faults: Any) -> Command:
-        """Start a run, or a half of one. ``crash_at``: a point of ``crash_cli.py`` at which the process dies;
+        """Start a run, or one role of it. ``crash_at``: a point of ``crash_cli.py`` at which the process dies;
         ``faults``: see ``hook/sitecustomize.py``."""
         command = [*self.pipeline.command, *flags, *(["--role", role] if role else [])]
         with fault(**faults):

@@ -35,11 +35,11 @@ def refused(engine: Engine, role: str | None, reason: str, *flags: str) -> None:
     [
         ("producer", {"engine.queue": {"type": "python_queue"}}, "queue type 'python_queue' lives inside a run"),
         ("consumer", {"engine.backend": {"type": "sqlite_in_memory"}}, "type 'sqlite_in_memory' is not shared"),
-        ("producer", {"source.sync_mode": "stream"}, "sync_mode stream has no halves"),
+        ("producer", {"source.sync_mode": "stream"}, "sync_mode stream has no separate roles"),
     ],
     ids=["queue", "state", "mode"],
 )
-def test_halves_that_could_not_meet_are_refused(
+def test_roles_that_could_not_meet_are_refused(
     make_engine: MakeEngine, role: str, changes: dict[str, Any], reason: str
 ) -> None:
     engine = make_engine("sqlite", "none")

@@ -52,31 +52,31 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 @pytest.mark.timeout(240)
-def test_a_run_and_two_halves_wait_for_broker_and_state(
+def test_a_run_and_two_roles_wait_for_broker_and_state(
     make_engine: MakeEngine, rabbitmq: Broker, to_rabbitmq: Proxy, to_kafka: Proxy, to_postgres: Proxy
 ) -> None:
     """All servers go down at the same moment, mid-run; a backlog waits when they return."""
     through = rabbitmq._replace(host=to_rabbitmq.host, port=to_rabbitmq.port)
     whole = make_engine("postgres", "rabbitmq", PAGES, to_postgres, **through._asdict())
     url = f"{to_kafka.host}:{to_kafka.port}"
-    halved = make_engine("postgres", "kafka", PAGES, to_postgres, bootstrap_server=url)
-    halves = [halved.start("producer"), halved.start("consumer")]
+    divided = make_engine("postgres", "kafka", PAGES, to_postgres, bootstrap_server=url)
+    commands = [divided.start("producer"), divided.start("consumer")]
     run = whole.start()
-    silent_for_a_while(halved, to_kafka)
+    silent_for_a_while(divided, to_kafka)
     whole.allow(3)
-    for engine in (whole, halved):
+    for engine in (whole, divided):
         engine.wait_for_commit(2)
     for proxy in (to_rabbitmq, to_kafka, to_postgres):
         proxy.cut()
-    for engine in (whole, halved):
+    for engine in (whole, divided):
         engine.allow(PAGES)
     time.sleep(OUTAGE)
     for proxy in (to_rabbitmq, to_kafka, to_postgres):
         proxy.restore()
     told = run.ended()
-    for half in halves:
-        half.ended()
-    for engine in (whole, halved):
+    for command in commands:
+        command.ended()
+    for engine in (whole, divided):
         engine.assert_done(PAGES)
         assert set(engine.asked().values()) == {1}
     assert "the connection was lost" in told

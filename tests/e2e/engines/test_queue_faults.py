@@ -70,7 +70,7 @@ def shuffle(broker: Broker, queue: str, count: int) -> None:
             channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2))
 
 
-def test_halves_whose_clocks_are_an_hour_apart_deliver_each_change_once(make_engine: MakeEngine) -> None:
+def test_roles_whose_clocks_are_an_hour_apart_deliver_each_change_once(make_engine: MakeEngine) -> None:
     """Whichever clock is late: only the clock of the producer counts."""
     pages = 2
     engine = make_engine("postgres", "kafka", pages)

@@ -70,7 +70,7 @@ def test_one_cursor_says_where_each_partition_continues() -> None:
     (cursor,) = bench.backend.committed(bench.job_id).cursors
     assert (cursor.from_source_iteration, cursor.to_source_iteration) == (0, 2)
     assert [each.number for each in bench.positions.left] == [0]
-    assert bench.positions.of(0) == (1, {"page": 1})
+    assert bench.positions.position_of(0) == (1, {"page": 1})
 
 
 @pytest.mark.parametrize("pages", [[(0, 0)], [(1, 1)]], ids=["repeat", "gap"])

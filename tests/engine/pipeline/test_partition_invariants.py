@@ -55,7 +55,7 @@ class Producers:
             number: PageFetcher(ScriptedSource(pages), NoOpMonitor(sync_metadata()), run, partition=number)
             for number, pages in enumerate(script)
         }
-        self._at = {each.number: run.positions.of(each.number) for each in run.positions.left}
+        self._at = {each.number: run.positions.position_of(each.number) for each in run.positions.left}
         self.asked: list[tuple[int, int]] = []
         self.failure: str | None = None
 
@@ -106,7 +106,9 @@ def run_once(
     queue = PythonQueue(PythonQueueConfigDetails(), first_page=run.resume.next_iteration)
     count = max(min(2, len(run.positions.left)), 1)
     producers = Producers(run, script, queue, count, chance)
-    committed = {(each.number, page) for each in run.partitions for page in range(run.positions.of(each.number).pages)}
+    committed = {
+        (each.number, page) for each in run.partitions for page in range(run.positions.position_of(each.number).pages)
+    }
     if run.resume.exhausted:
         queue.put(end_of_stream(run, run.resume.next_iteration, Signal.COMPLETE), timeout=1)
     else:

@@ -52,7 +52,7 @@ def test_a_run_without_a_package_names_the_extra_and_leaves_no_state(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_half_asks_only_for_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_asks_only_for_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
     model = BizonConfig.model_validate(TO_BIGQUERY)
     check_extras(model, (Role.PRODUCER,))

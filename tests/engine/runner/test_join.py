@@ -21,7 +21,7 @@ def backend() -> AbstractBackend:
 
 
 def produce(backend: AbstractBackend, **source: Any) -> OpenedJob:
-    return open_job(backend, pipeline(**source), half=Role.PRODUCER)
+    return open_job(backend, pipeline(**source), role=Role.PRODUCER)
 
 
 def join(backend: AbstractBackend, before: OpenedJob | None = None, **source: Any) -> OpenedJob:
@@ -36,8 +36,8 @@ def found(backend: AbstractBackend, opened: OpenedJob) -> StreamJob:
     return job
 
 
-def fails(backend: AbstractBackend, opened: OpenedJob, **half: PipelineReturnStatus) -> None:
-    close_job(backend, opened, RunnerStatus(opened.job.id, error="it broke", **half))
+def fails(backend: AbstractBackend, opened: OpenedJob, **statuses: PipelineReturnStatus) -> None:
+    close_job(backend, opened, RunnerStatus(opened.job.id, error="it broke", **statuses))
 
 
 def test_without_a_job_there_is_nothing_to_join(backend: AbstractBackend) -> None:

@@ -120,12 +120,12 @@ def test_the_heartbeat_keeps_the_lease(backend: AbstractBackend) -> None:
     assert renewals[:3] == [True, True, True]
 
 
-def test_the_halves_are_leased_separately(backend: AbstractBackend) -> None:
-    keys = [lease_key(KEY, half) for half in Role]
+def test_the_roles_are_leased_separately(backend: AbstractBackend) -> None:
+    keys = [lease_key(KEY, role) for role in Role]
     with held_lease(backend, keys[0], 60, nothing), held_lease(backend, keys[1], 60, nothing):
         for key in keys:
             with pytest.raises(JobLockedError, match=rf"process {os.getpid()} "), held_lease(backend, key, 60, nothing):
-                pytest.fail("two of the same half at once")
+                pytest.fail("two of the same role at once")
 
 
 def test_a_producer_takes_the_lease_of_a_whole_run() -> None:

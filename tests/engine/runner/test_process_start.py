@@ -1,4 +1,4 @@
-"""Stopping a run of the process runner whose halves are still being started."""
+"""Stopping a run of the process runner whose roles are still being started."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ def blocked_in_a_child() -> str:
 
 
 def test_a_child_gets_its_signals_only_once_it_ignores_them() -> None:
-    """A service manager signals all processes: a half that was still importing used to die of it, and fail the run."""
+    """A service manager signals all processes: a role that was still importing used to die of it, and fail the run."""
     with _signals_held_back():
         assert blocked_in_a_child() == str([int(signal.SIGINT), int(signal.SIGTERM)])
     assert blocked_in_a_child() == "[]"
@@ -34,17 +34,17 @@ def child() -> tuple[Child, SpawnProcess]:
     return Child(Plug(Role.PRODUCER, context.Pipe(duplex=False)[0]), process), process
 
 
-def test_a_half_that_is_still_starting_is_killed_at_once() -> None:
+def test_a_role_that_is_still_starting_is_killed_at_once() -> None:
     """Its imports took up to a quarter of a minute on a busy machine, after the stop."""
-    half, process = child()
-    half.stop_starting()
+    starting, process = child()
+    starting.stop_starting()
     process.join(20)
     assert process.exitcode == -signal.SIGKILL
-    assert half.result == WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
+    assert starting.result == WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
 
 
 def test_a_producer_that_ended_before_the_gate_opened_does_not_count_as_a_destination_error() -> None:
-    """A run that was stopped while its halves started failed with "destination_error: Broken pipe", exit code 1."""
+    """A run that was stopped while its roles started failed with "destination_error: Broken pipe", exit code 1."""
     of_the_producer, of_the_consumer = get_context("spawn").Pipe(duplex=False)
     of_the_producer.close()
     PipeGate(of_the_consumer).set()

@@ -1,4 +1,4 @@
-"""The report on a pipeline whose halves are separate commands."""
+"""The report on a pipeline whose roles are separate commands."""
 
 from pathlib import Path
 
@@ -34,23 +34,23 @@ def leases(config: BizonConfig) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("half", "name"),
+    ("role", "name"),
     [(Role.PRODUCER, "Lease of the producer"), (Role.CONSUMER, "Lease of the consumer")],
     ids=list(Role),
 )
-def test_a_job_is_active_while_one_half_is(config: BizonConfig, half: Role, name: str) -> None:
+def test_a_job_is_active_while_one_role_is(config: BizonConfig, role: Role, name: str) -> None:
     """The job of a consumer whose producer was done used to be shown as killed."""
     with build_backend(config) as backend:
-        open_job(backend, config, half=Role.PRODUCER)
+        open_job(backend, config, role=Role.PRODUCER)
         assert report_on(config).was_killed
-        with held_lease(backend, lease_key(config.stream_key, half), 60, nothing):
+        with held_lease(backend, lease_key(config.stream_key, role), 60, nothing):
             report = report_on(config)
             assert (report.state, report.is_running, report.was_killed) == ("running", True, False)
             assert leases(config) == [name]
         assert leases(config) == []
 
 
-def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
+def test_a_run_with_both_roles_is_shown_once(config: BizonConfig) -> None:
     key = config.stream_key
     with (
         build_backend(config) as backend,

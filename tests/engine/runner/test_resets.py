@@ -285,11 +285,11 @@ def kept(tmp_path: Path) -> BizonConfig:
     )
 
 
-@pytest.mark.parametrize("half", Role)
-def test_while_a_run_is_in_progress_nothing_is_withdrawn(kept: BizonConfig, half: Role) -> None:
+@pytest.mark.parametrize("role", Role)
+def test_while_a_run_is_in_progress_nothing_is_withdrawn(kept: BizonConfig, role: Role) -> None:
     """A request during a run is allowed: it is for the next one."""
     with build_backend(kept) as backend:
-        with held_lease(backend, lease_key(KEY, half), 60, lambda _: None):
+        with held_lease(backend, lease_key(KEY, role), 60, lambda _: None):
             request_reset(kept)
             with pytest.raises(JobLockedError):
                 cancel_reset(kept)

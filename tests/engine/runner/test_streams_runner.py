@@ -101,8 +101,8 @@ def test_an_error_of_one_stream_leaves_the_others_alone() -> None:
     assert [end.name for end in status.failed] == ["b"]
     assert not status.is_success
     assert not status.interrupted
-    assert status.of("b").reason == "another run is in progress"
-    assert status.of("f").is_success
+    assert status.stream_end("b").reason == "another run is in progress"
+    assert status.stream_end("f").is_success
     with pytest.raises(RunFailedError, match=r"1 of 6 streams failed: b\): b: another run is in progress") as caught:
         status.raise_on_failure()
     assert caught.value.status is status
@@ -121,7 +121,7 @@ def test_a_stop_reaches_the_streams_that_run_and_no_other_begins() -> None:
     (status,) = found
     assert status.interrupted
     assert [end.status is not None for end in status.streams] == [True, True, False, False, False, False]
-    assert status.of("c").reason == "stopped on request before it began"
+    assert status.stream_end("c").reason == "stopped on request before it began"
 
 
 def test_an_exception_in_the_calling_thread_stops_all_streams_and_continues(monkeypatch: pytest.MonkeyPatch) -> None:

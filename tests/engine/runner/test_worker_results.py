@@ -2,7 +2,7 @@
 
 from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.runner.worker_results import merged, merged_by_half
+from bizon.engine.runner.worker_results import merged, merged_by_role
 
 SUCCESS = WorkerResult(PipelineReturnStatus.SUCCESS)
 STOPPED = WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
@@ -26,6 +26,6 @@ def test_a_cap_that_one_producer_has_reached_is_the_cap_of_all() -> None:
     assert merged([SUCCESS, SUCCESS._replace(capped=True)]) == SUCCESS._replace(capped=True)
 
 
-def test_each_half_has_its_result() -> None:
-    found = merged_by_half([(Role.PRODUCER, SUCCESS), (Role.PRODUCER, FAILED), (Role.CONSUMER, SUCCESS)])
+def test_each_role_has_its_result() -> None:
+    found = merged_by_role([(Role.PRODUCER, SUCCESS), (Role.PRODUCER, FAILED), (Role.CONSUMER, SUCCESS)])
     assert found == {"producer": FAILED, "consumer": SUCCESS}

@@ -1,4 +1,4 @@
-"""A child of the process runner: unpack the context, connect its half, run it, report."""
+"""A child of the process runner: unpack the context, connect its role, run it, report."""
 
 import gc
 import os
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 _ORPHANED = 1
 
 
-def child_main(half: "Role", payload: "Payload", wiring: ChildWiring) -> None:
-    """Entry point of a child that is one half of a run."""
-    serve(half, payload, wiring, _run_half)
+def child_main(role: "Role", payload: "Payload", wiring: ChildWiring) -> None:
+    """Entry point of a child that is one role of a run."""
+    serve(role, payload, wiring, _run_role)
 
 
-def serve(half: "Role", payload: "Payload", wiring: ChildWiring, work: "Work") -> None:
+def serve(role: "Role", payload: "Payload", wiring: ChildWiring, work: "Work") -> None:
     """Work in a child process, and report the result. The main process handles signals and stops its children by the
     flag."""
     for each in STOP_SIGNALS:
@@ -51,39 +51,39 @@ def serve(half: "Role", payload: "Payload", wiring: ChildWiring, work: "Work") -
     reporter.take_over_logging()
     reporter.send(Event(is_running=True))
     try:
-        result = _work(half, payload, wiring, reporter, work)
+        result = _work(role, payload, wiring, reporter, work)
     except BaseException as error:  # noqa: BLE001 - the main process shows it, masked
-        result = unhandled(half, error)
+        result = unhandled(role, error)
         reporter.log_failure(error, result)
     reporter.send(Event(result=result))
     wiring.events.close()
     gc.freeze()  # collecting the garbage of all imports at exit would take longer than a short run
 
 
-def _work(half: "Role", payload: "Payload", wiring: ChildWiring, reporter: "Reporter", work: "Work") -> WorkerResult:
+def _work(role: "Role", payload: "Payload", wiring: ChildWiring, reporter: "Reporter", work: "Work") -> WorkerResult:
     with unpacked(payload, reporter.pass_on) as (context, backend):
-        return work(half, context, wiring, reporter, backend)
+        return work(role, context, wiring, reporter, backend)
 
 
-def _run_half(
-    half: "Role", context: "RunContext", wiring: ChildWiring, reporter: "Reporter", backend: "AbstractBackend"
+def _run_role(
+    role: "Role", context: "RunContext", wiring: ChildWiring, reporter: "Reporter", backend: "AbstractBackend"
 ) -> WorkerResult:
     with ExitStack() as until_the_end:
-        spool = until_the_end.enter_context(open_spool(context)) if not half.fetches else None
-        queue = _queue(half, context, wiring, spool)
+        spool = until_the_end.enter_context(open_spool(context)) if not role.fetches else None
+        queue = _queue(role, context, wiring, spool)
         watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]), is_drained=queue.is_drained)
         share = None if wiring.work is None else Share(RemoteTaker(wiring, reporter.send).take, wiring.most_pages)
         progress = Progress(wiring.counters)
         links = Links(queue, backend, wiring.stop, PipeGate(*wiring.gates), progress, watch, share)
-        run = run_producer if half.fetches else run_consumer
+        run = run_producer if role.fetches else run_consumer
         return run(context, links)
 
 
-def _queue(half: "Role", context: "RunContext", wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
+def _queue(role: "Role", context: "RunContext", wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
     config = context.config
     if config.engine.queue.is_broker:
-        return build_queue(config, half)
-    if half.fetches:
+        return build_queue(config, role)
+    if role.fetches:
         return PipeSender(config.engine.queue.config, wiring.data[0])
     first_page = context.run.resume.next_iteration
     return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool, first_page)

@@ -10,7 +10,7 @@ from bizon.common.safe_log import FAILURE, logger
 from bizon.common.secret import learn
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.adapters.spawning import NO_GUARD, NO_GUARD_REASON
-from bizon.engine.runner.workers import status_of_half
+from bizon.engine.runner.workers import status_of_role
 
 if TYPE_CHECKING:
     from bizon.engine.runner.adapters.pipes import Plug
@@ -21,7 +21,7 @@ class Child:
     """One child: its process, its events, and its result once it has ended."""
 
     def __init__(self, plug: "Plug", process: SpawnProcess) -> None:
-        self.half = plug.half
+        self.role = plug.role
         self.process = process
         self.events = plug.events
         self._plug = plug
@@ -76,6 +76,6 @@ class Child:
         if code == NO_GUARD:
             raise ConfigError(NO_GUARD_REASON)
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
-        error = f"the {self.half} process {how}; committed pages are safe, run again to resume"
+        error = f"the {self.role} process {how}; committed pages are safe, run again to resume"
         logger.bind(**{FAILURE: True}).error(error)
-        self.result = WorkerResult(status_of_half(self.half), error=error)
+        self.result = WorkerResult(status_of_role(self.role), error=error)

@@ -17,7 +17,7 @@ class Plug(NamedTuple):
     """The ends of a child's pipes that the main process keeps: ``events`` comes from the child, and each of its
     requests for a partition is answered on ``work`` by what ``take`` returns."""
 
-    half: "Role"
+    role: "Role"
     events: "End"
     work: "End | None" = None
     take: "Callable[[], Partition | None] | None" = None

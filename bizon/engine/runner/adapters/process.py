@@ -20,7 +20,7 @@ from bizon.engine.runner.adapters.wiring import STOP_SIGNALS, ChildWiring, Share
 from bizon.engine.runner.planning import parts_of_the_cap, taker
 from bizon.engine.runner.producer_watch import state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
-from bizon.engine.runner.worker_results import merged, merged_by_half
+from bizon.engine.runner.worker_results import merged, merged_by_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,10 +38,10 @@ _STOP_SEEN_WITHIN = 1.0  # seconds
 
 
 class ProcessRunner(AbstractRunner):
-    """The main process starts the two halves, forwards their events and waits. Each process builds its own parts. A
+    """The main process starts the two roles, forwards their events and waits. Each process builds its own parts. A
     producer of partitions asks the main process for the next one.
 
-    The stop flag and the counters are plain shared memory without locks, so that a half that is killed at any moment
+    The stop flag and the counters are plain shared memory without locks, so that a role that is killed at any moment
     leaves nothing locked.
     """
 
@@ -64,8 +64,8 @@ class ProcessRunner(AbstractRunner):
         pipes, children = Pipes(spawn), list[Child]()
         try:
             for plug, wiring in plugs(pipes):
-                args = (plug.half, payload, wiring)
-                process = spawn.Process(target=main, args=args, name=f"{CHILD_NAME}{plug.half}")
+                args = (plug.role, payload, wiring)
+                process = spawn.Process(target=main, args=args, name=f"{CHILD_NAME}{plug.role}")
                 with _signals_held_back():
                     process.start()
                 children.append(Child(plug, process))
@@ -79,17 +79,17 @@ class ProcessRunner(AbstractRunner):
                 raise
         return children
 
-    def _lone(self, pipes: Pipes, half: "Role", most_pages: int | None) -> tuple[Plug, ChildWiring]:
+    def _lone(self, pipes: Pipes, role: "Role", most_pages: int | None) -> tuple[Plug, ChildWiring]:
         """Both ends of the connection to a child that exchanges nothing with others."""
         events_out, events_in = pipes.to_main()
         slots = shared_memory("q", Progress.SLOTS)
         self._progress.lane(slots)
         wiring = ChildWiring((), (), events_in, self._flag, self._producer, slots, most_pages=most_pages)
-        return Plug(half, events_out), wiring
+        return Plug(role, events_out), wiring
 
     def _plugs(self, context: "RunContext", pipes: Pipes) -> list[tuple[Plug, ChildWiring]]:
         """Both ends of the connection to each child: a producer, or several that take partitions, and the consumer."""
-        producing, consuming = self.halves
+        producing, consuming = self.roles
         take = taker(context) if context.run.partitions else None
         plugs, data, gates = list[tuple[Plug, ChildWiring]](), [], []
         for most_pages in parts_of_the_cap(context):
@@ -123,11 +123,11 @@ class ProcessRunner(AbstractRunner):
                     self._note_end(child, children)
 
     def _cut_short(self, children: list[Child]) -> None:
-        """End both halves: abandon the page in flight, and wait for a write in flight, since only it knows its
+        """End both roles: abandon the page in flight, and wait for a write in flight, since only it knows its
         result."""
         self._flag.set()
         deadline = monotonic() + PAGE_GRACE
-        for producer in (child for child in children if child.half.fetches and child.result is None):
+        for producer in (child for child in children if child.role.fetches and child.result is None):
             producer.process.join(max(deadline - monotonic(), 0))
             if producer.process.is_alive():
                 producer.process.kill()
@@ -135,15 +135,15 @@ class ProcessRunner(AbstractRunner):
         self._ended = _results(children)
 
     def _note_end(self, child: Child, children: list[Child]) -> None:
-        producers = [each.result for each in children if each.half.fetches]
-        if child.half.fetches and None not in producers:
+        producers = [each.result for each in children if each.role.fetches]
+        if child.role.fetches and None not in producers:
             self._producer[0] = state_of(merged([result for result in producers if result is not None]))
         if child.result is not None and not child.result.is_success:
             self._flag.set()
 
 
 def _results(children: list[Child]) -> dict[str, WorkerResult]:
-    return merged_by_half((child.half, child.result) for child in children if child.result is not None)
+    return merged_by_role((child.role, child.result) for child in children if child.result is not None)
 
 
 @contextmanager

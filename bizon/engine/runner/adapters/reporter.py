@@ -39,7 +39,7 @@ class Reporter:
             self.send(Event(learned=secret))
 
     def log_failure(self, error: BaseException, result: "WorkerResult") -> None:
-        """Log the error that ended the half; the traceback belongs to a mistake in code."""
+        """Log the error that ended the role; the traceback belongs to a mistake in code."""
         mistake = None if isinstance(error, BizonError) else error
         logger.bind(**{FAILURE: True}).opt(exception=mistake).error(result.error)
 

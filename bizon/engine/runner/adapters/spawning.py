@@ -27,7 +27,7 @@ _OTHER_RUNNER = "use engine.runner.type: thread"
 
 
 def check_children() -> None:
-    """Raise ConfigError when this process cannot start the two halves. Ends the process when it is a half itself, which
+    """Raise ConfigError when this process cannot start the two roles. Ends the process when it is a role itself, which
     a script without a guard has led here."""
     current = multiprocessing.current_process()
     if getattr(current, "_inheriting", False) and current.name.startswith(CHILD_NAME):

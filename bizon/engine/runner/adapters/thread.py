@@ -15,7 +15,7 @@ from bizon.engine.runner.planning import shares
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.started import started
-from bizon.engine.runner.worker_results import merged, merged_by_half
+from bizon.engine.runner.worker_results import merged, merged_by_role
 from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ThreadRunner(AbstractRunner):
             sending, receiving = self._queues(context, spool)
             links = self._links(receiving, backend)
             is_cut_short = Event()
-            producing, consuming = self.halves
+            producing, consuming = self.roles
             with self._ended_by_exceptions(is_cut_short) as workers:
                 for each in self._producers(context, links, sending):
                     workers.append((producing, started(partial(run_producer, context, each), "bizon-run_producer")))
@@ -61,7 +61,7 @@ class ThreadRunner(AbstractRunner):
     def _queues(self, context: "RunContext", spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
         """The producer's and the consumer's end: the same object unless a broker is between them."""
         if self.bizon_config.engine.queue.is_broker:
-            sending, receiving = map(self._open_queue, self.halves)
+            sending, receiving = map(self._open_queue, self.roles)
             return sending, receiving
         shared = build_shared_queue(self.bizon_config, spool, context.run.resume.next_iteration)
         return shared, shared
@@ -86,24 +86,24 @@ class ThreadRunner(AbstractRunner):
             self._stopping.set()
             wait([future for _, future in workers], PAGE_GRACE)
             is_cut_short.set()
-            wait([future for half, future in workers if not half.fetches])
-            self._ended = _results([(half, future) for half, future in workers if future.done()])
+            wait([future for role, future in workers if not role.fetches])
+            self._ended = _results([(role, future) for role, future in workers if future.done()])
             raise
 
 
-def _state(half: "Role", producers: "list[Future[WorkerResult]]") -> ProducerState:
+def _state(role: "Role", producers: "list[Future[WorkerResult]]") -> ProducerState:
     if not all(producer.done() for producer in producers):
         return ProducerState.RUNNING
-    return state_of(merged([_result(producer, half) for producer in producers]))
+    return state_of(merged([_result(producer, role) for producer in producers]))
 
 
 def _results(workers: list[_Working]) -> "dict[str, WorkerResult]":
-    return merged_by_half((half, _result(future, half)) for half, future in workers)
+    return merged_by_role((role, _result(future, role)) for role, future in workers)
 
 
-def _result(future: "Future[WorkerResult]", half: "Role") -> "WorkerResult":
+def _result(future: "Future[WorkerResult]", role: "Role") -> "WorkerResult":
     """The worker's own result, or one made from the SystemExit or the like that ended it."""
     error = future.exception()
     if error is None:
         return future.result()
-    return unhandled(half, error)
+    return unhandled(role, error)

@@ -49,7 +49,7 @@ class Event:
 
 class ChildWiring(NamedTuple):
     """The ends of the pipes and the shared memory that a child gets from the main process. ``data`` and ``gates``: a
-    pipe each to every child of the other half. ``producer``: the ProducerState, in one byte. ``work``: the partitions
+    pipe each to every child of the other role. ``producer``: the ProducerState, in one byte. ``work``: the partitions
     that the main process gives to a producer, at most ``most_pages`` pages of them; None without partitions."""
 
     data: "Sequence[Connection[Any, Any]]"

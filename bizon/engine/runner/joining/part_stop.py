@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartStop:
-    """Set when the command must end, ``outer``, or when a half of this work has failed, which ends nothing else."""
+    """Set when the command must end, ``outer``, or when a role of this work has failed, which ends nothing else."""
 
     outer: "StopFlag"
     own: Event = field(default_factory=Event)

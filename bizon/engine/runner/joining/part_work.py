@@ -37,7 +37,7 @@ class PartWork:
     cut_short: Event
 
     def run(self, part: "TakenPart", most_pages: int | None) -> WorkerResult:
-        """Fetch and write the rest of a part, at most ``most_pages`` pages. The half that failed tells how it ended."""
+        """Fetch and write the rest of a part, at most ``most_pages`` pages. The role that failed tells how it ended."""
         context = self._context_of(part, most_pages)
         links = own_links(context, self.backend, self.stop, self.progress)
         producing = started(partial(run_producer, context, links), "bizon-run_producer")
@@ -73,7 +73,7 @@ def _state(producing: "Future[WorkerResult]") -> ProducerState:
 
 
 def _of_both(producer: WorkerResult, consumer: WorkerResult) -> WorkerResult:
-    """How a part ended: the half that failed first, the other only follows it."""
+    """How a part ended: the role that failed first; the other only follows it."""
     failed = [each for each in (producer, consumer) if each.error is not None]
     result = failed[0] if failed else producer if not producer.is_success else consumer
     return result._replace(

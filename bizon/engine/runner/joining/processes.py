@@ -29,16 +29,16 @@ class JoinedProcessRunner(JoinedRunner, ProcessRunner):
         return [child.result for child in children if child.result is not None]
 
     def _lone_plugs(self, caps: list[int | None], pipes: "Pipes") -> "list[tuple[Plug, ChildWiring]]":
-        _fetching, writing = self.halves
+        _fetching, writing = self.roles
         return [self._lone(pipes, writing, cap) for cap in caps]
 
 
-def part_main(half: "Role", payload: "Payload", wiring: "ChildWiring") -> None:
+def part_main(role: "Role", payload: "Payload", wiring: "ChildWiring") -> None:
     """Entry point of a child that takes parts."""
-    serve(half, payload, wiring, _take_parts)
+    serve(role, payload, wiring, _take_parts)
 
 
 def _take_parts(
-    _half: "Role", context: "RunContext", wiring: "ChildWiring", _reporter: object, backend: "AbstractBackend"
+    _role: "Role", context: "RunContext", wiring: "ChildWiring", _reporter: object, backend: "AbstractBackend"
 ) -> "WorkerResult":
     return take_parts(context, backend, wiring.stop, wiring.counters, wiring.most_pages, Event())

@@ -19,7 +19,7 @@ from bizon.engine.runner.planning import parts_of_the_cap
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.shares import in_share
 from bizon.engine.runner.started import started
-from bizon.engine.runner.worker_results import merged_slots, split_by_half
+from bizon.engine.runner.worker_results import merged_slots, split_by_role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class JoinedRunner(AbstractRunner):
     def _run_joined(self, backend: "AbstractBackend", joined: Joined) -> "RunnerStatus":
         opened, job_id = joined.opened, joined.opened.job.id
         if joined.failed is not None:
-            return self._closed(backend, opened, split_by_half(joined.failed))
+            return self._closed(backend, opened, split_by_role(joined.failed))
         with joined.lease.kept():
             try:
                 results = self._work(self._context_of(opened), backend)
@@ -65,7 +65,7 @@ class JoinedRunner(AbstractRunner):
         if result.is_success and not result.capped and not self._stop.is_set():
             last = published(context, backend, self._stopping)
             result = last._replace(parts=result.parts, where=last.where or result.where)
-        return split_by_half(result)
+        return split_by_role(result)
 
     @property
     def _most_workers(self) -> int:

@@ -134,19 +134,19 @@ def test_a_lookback_repeats_nothing_that_was_delivered(workspace, reader, inputs
 
 def test_a_window_ends_two_minutes_ago(state_from) -> None:
     now = datetime(2026, 1, 1, 12, 0, 59, tzinfo=UTC)
-    edits = EditWindow.of(state_from(now - HOUR, now.replace(second=0)), now)
+    edits = EditWindow.of_run(state_from(now - HOUR, now.replace(second=0)), now)
     assert edits.end == datetime(2026, 1, 1, 11, 58, tzinfo=UTC)
     assert edits.begin == datetime(2026, 1, 1, 10, 58, tzinfo=UTC)
 
 
 def test_a_window_of_the_past_is_taken_as_it_is(state_from) -> None:
     now, state = BEGAN + 10 * HOUR, {"until": (BEGAN + 5 * HOUR).isoformat(), "delivered": {}}
-    edits = EditWindow.of(state_from(BEGAN, BEGAN + HOUR, state), now)
+    edits = EditWindow.of_run(state_from(BEGAN, BEGAN + HOUR, state), now)
     assert (edits.begin, edits.end) == (BEGAN.replace(second=0), (BEGAN + HOUR).replace(second=0))
 
 
 def test_a_window_may_end_in_the_future(state_from) -> None:
-    assert EditWindow.of(state_from(BEGAN, BEGAN + HOUR), BEGAN).end == (BEGAN + HOUR).replace(second=0)
+    assert EditWindow.of_run(state_from(BEGAN, BEGAN + HOUR), BEGAN).end == (BEGAN + HOUR).replace(second=0)
 
 
 def test_all_pages_of_a_run_have_one_window(workspace, reader, inputs, state_from) -> None:

@@ -130,7 +130,7 @@ class BigQueryDestination(BigQueryStagedDestination):
             content = self._content(table)
         return content.format, content.encode(rows)
 
-    def _settle(self) -> None:
+    def _wait_for_loads(self) -> None:
         if self._background is not None:
             self._background.landed(wait=True)
 

@@ -168,13 +168,14 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
 
     def _grow(self) -> None:
         if self._is_behind:
-            self._settle()
+            self._wait_for_loads()
             wanted = self._wanted(self._final)
             self._staging.grow(self._staged_target(wanted), wanted)
             self._is_behind = False
 
-    def _settle(self) -> None:
-        """Wait for rows in flight, before staging gets other columns."""
+    def _wait_for_loads(self) -> None:
+        """Wait for the load jobs in flight, before staging gets other columns. For destinations that load in the
+        background."""
 
     def _note_published(self) -> None:
         self._mark_published()

@@ -28,7 +28,7 @@ class TypedRows(NamedTuple):
     id: str
     grows: bool
 
-    def of(self, rows: pl.DataFrame) -> "TypedRows":
+    def limited_to(self, rows: pl.DataFrame) -> "TypedRows":
         """These rows of the batch only, as the destination has received them."""
         if rows.height == self.frame.height:
             return self

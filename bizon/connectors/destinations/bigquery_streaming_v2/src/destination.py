@@ -151,4 +151,4 @@ def _append_typed(
     rows: pl.DataFrame,
     confirmed: "Confirmed",
 ) -> None:
-    writer.write(messages.encode(typed.of(rows), mark), confirmed)
+    writer.write(messages.encode(typed.limited_to(rows), mark), confirmed)

@@ -12,7 +12,7 @@ from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import Request
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
-from bizon.connectors.destinations.bigquery_streaming_v2.src.settled import opened
+from bizon.connectors.destinations.bigquery_streaming_v2.src.stream_opening import opened
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import DescriptorProto

@@ -10,13 +10,13 @@ import polars as pl
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.csv_blocks import regular_block, whole_records
 from bizon.connectors.sources.files.src.csv_records import is_blank
-from bizon.connectors.sources.files.src.rows import NO_ROWS, broken
+from bizon.connectors.sources.files.src.json_rows import NO_ROWS, broken
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.content import Content
     from bizon.connectors.sources.files.src.csv_records import Dialect, Record
     from bizon.connectors.sources.files.src.frame_rows import FrameShape
-    from bizon.connectors.sources.files.src.rows import Rows
+    from bizon.connectors.sources.files.src.json_rows import Rows
 
 _HEADER_SIZE = 65_536  # bytes that are read for the header first
 _UNDECODED = re.compile("[\udc80-\udcff]")

@@ -18,7 +18,7 @@ from bizon.connectors.sources.files.src.path_columns import PathColumns
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.config import FilesSourceConfig
-    from bizon.connectors.sources.files.src.rows import RowReader
+    from bizon.connectors.sources.files.src.json_rows import RowReader
     from bizon.connectors.sources.files.src.storage import OpenFile
 
 _EXTENSIONS = {

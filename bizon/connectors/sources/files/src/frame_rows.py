@@ -7,7 +7,7 @@ import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.exact_values import joined_id
-from bizon.connectors.sources.files.src.rows import NO_ROWS, Rows, row_ids
+from bizon.connectors.sources.files.src.json_rows import NO_ROWS, Rows, row_ids
 from bizon.rows.json_text import column_without_json, rows_as_json
 
 if TYPE_CHECKING:

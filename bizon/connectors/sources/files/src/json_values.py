@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.exact_values import IncompleteError, value_at
-from bizon.connectors.sources.files.src.rows import Rows, broken
+from bizon.connectors.sources.files.src.json_rows import Rows, broken
 from bizon.rows.frames import text_series
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from bizon.connectors.sources.files.src.exact_values import id_of
+from bizon.connectors.sources.files.src.json_rows import Rows
 from bizon.connectors.sources.files.src.quick_ids import quick_ids
-from bizon.connectors.sources.files.src.rows import Rows
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.path_columns import PathColumns

@@ -6,7 +6,7 @@ import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.exact_values import only_value
-from bizon.connectors.sources.files.src.rows import Rows, broken, joined
+from bizon.connectors.sources.files.src.json_rows import Rows, broken, joined
 from bizon.rows.frames import text_series
 
 if TYPE_CHECKING:

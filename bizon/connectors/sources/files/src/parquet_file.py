@@ -9,13 +9,13 @@ import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.binary_text import with_binary_as_text
+from bizon.connectors.sources.files.src.json_rows import NO_ROWS
 from bizon.connectors.sources.files.src.parquet_footer import rows_of_groups
-from bizon.connectors.sources.files.src.rows import NO_ROWS
 from bizon.connectors.sources.files.src.storage import without_queries
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.frame_rows import FrameShape
-    from bizon.connectors.sources.files.src.rows import Rows
+    from bizon.connectors.sources.files.src.json_rows import Rows
     from bizon.connectors.sources.files.src.storage import OpenFile
 
 _Part = TypeVar("_Part")

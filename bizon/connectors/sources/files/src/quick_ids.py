@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from bizon.connectors.sources.files.src.exact_values import joined_id
-from bizon.connectors.sources.files.src.rows import numbered_ids
+from bizon.connectors.sources.files.src.json_rows import numbered_ids
 
 _NO_FIELD = "\0"
 _NOT_AS_SENT = r"^(?:[\[{]|-?\d+[.eE]|-?\d+$)"  # Polars may write a number or a nested value in another way

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bizon.connectors.sources.files.src.formats import reader_of
-from bizon.connectors.sources.files.src.rows import Rows, page_of
+from bizon.connectors.sources.files.src.json_rows import Rows, page_of
 from bizon.connectors.sources.files.src.storage import ChangedError, FileInfo
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.config import FilesSourceConfig
-    from bizon.connectors.sources.files.src.rows import RowReader
+    from bizon.connectors.sources.files.src.json_rows import RowReader
     from bizon.connectors.sources.files.src.storage import OpenFile, Storage
     from bizon.source.models import JsonLines
 

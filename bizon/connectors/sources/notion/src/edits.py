@@ -19,7 +19,7 @@ class EditWindow:
         self.begin, self.end = (moment(str(bound)) for bound in window)
 
     @classmethod
-    def of(cls, state: "SourceIncrementalState", now: datetime) -> "EditWindow":
+    def of_run(cls, state: "SourceIncrementalState", now: datetime) -> "EditWindow":
         """The window of a run. It begins ``SETTLING`` before the end of the last one, since that may have ended as much
         earlier. A window of the past (``--since``) begins where the user says; a window that ends in the future
         (``--until``) moves no watermark, so it may end there."""

@@ -147,7 +147,7 @@ class NotionSource(AbstractSource):
     def _edited(self, state: SourceIncrementalState, pagination: dict[str, Any] | None) -> SourceIteration:
         place = dict(pagination or {})
         window = place.pop("window", None)
-        edits = EditWindow(window) if window else EditWindow.of(state, datetime.now(UTC))
+        edits = EditWindow(window) if window else EditWindow.of_run(state, datetime.now(UTC))
         self._delivered.follow(state, edits)
         return self._iteration([], {}, edits) if edits.is_empty else self._page(place, edits)
 

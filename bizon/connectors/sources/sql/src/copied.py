@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 import polars as pl
 
-from bizon.connectors.sources.sql.src.rows import moment_of
+from bizon.connectors.sources.sql.src.database_rows import moment_of
 from bizon.connectors.sources.sql.src.text_parts import Parts, in_a_row
 from bizon.source.models import JsonLines
 
 if TYPE_CHECKING:
-    from bizon.connectors.sources.sql.src.rows import Layout
+    from bizon.connectors.sources.sql.src.database_rows import Layout
 
 _NULL = r"\N"
 AT_ONCE = 5_000

@@ -27,7 +27,7 @@ WHERE database_name = current_database() AND schema_name = coalesce(?, 'main')
 class DuckDb(Flavour):
     """DuckDB."""
 
-    quotes = True
+    quotes_all = True
 
     def engine(self, url: "URL", *, reads: bool) -> "Engine":
         return sa.create_engine(url.set(drivername=NAME), hide_parameters=True, pool_size=1)

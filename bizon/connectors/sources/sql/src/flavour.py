@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from bizon.common.clock import utc_now
-from bizon.connectors.sources.sql.src.rows import RowPage
+from bizon.connectors.sources.sql.src.database_rows import RowPage
 from bizon.connectors.sources.sql.src.values import Convert, plain
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
     from bizon.connectors.sources.sql.src.config import SqlSourceConfig
-    from bizon.connectors.sources.sql.src.rows import Layout, Page
+    from bizon.connectors.sources.sql.src.database_rows import Layout, Page
 
 
 class Clock(Enum):
@@ -77,8 +77,8 @@ class Flavour:
     hidden_columns: Sequence[str] = ()
     """Columns of every table that ``*`` leaves out."""
 
-    quotes: bool | None = None
-    """Whether all names are quoted; None = those that need it, as far as SQLAlchemy knows the words of the database."""
+    quotes_all = False
+    """Whether all names are quoted; else those that need it, as far as SQLAlchemy knows the words of the database."""
     keys_may_be_null = False
     """Whether a primary key may have nulls."""
 
@@ -168,16 +168,21 @@ class Flavour:
         return Failure(False)
 
 
+def quoted(name: str, *, quotes_all: bool) -> "sa.quoted_name":
+    """A name in a statement; see ``Flavour.quotes_all``."""
+    return sa.quoted_name(name, True if quotes_all else None)  # SQLAlchemy: None = when the name needs it
+
+
 class Table(NamedTuple):
     """A table or a view."""
 
     name: str
     schema: str | None = None
 
-    def clause(self, quotes: bool | None) -> "sa.TableClause":
+    def clause(self, *, quotes_all: bool) -> "sa.TableClause":
         """The table in a statement."""
-        schema = None if self.schema is None else sa.quoted_name(self.schema, quotes)
-        return sa.table(sa.quoted_name(self.name, quotes), schema=schema)
+        schema = None if self.schema is None else quoted(self.schema, quotes_all=quotes_all)
+        return sa.table(quoted(self.name, quotes_all=quotes_all), schema=schema)
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name

@@ -49,7 +49,7 @@ WHERE TABLE_SCHEMA = coalesce(:schema, database()) AND TABLE_ROWS IS NOT NULL
 class MySql(Flavour):
     """MariaDB and MySQL."""
 
-    quotes = True
+    quotes_all = True
 
     def engine(self, url: "URL", *, reads: bool) -> "Engine":
         waits = {"connect_timeout": 10, "read_timeout": _SILENCE}

@@ -7,8 +7,8 @@ from sqlalchemy.exc import DBAPIError
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.common.safe_log import logger
+from bizon.connectors.sources.sql.src.database_rows import Row, RowWriter
 from bizon.connectors.sources.sql.src.failures import explained
-from bizon.connectors.sources.sql.src.rows import Row, RowWriter
 from bizon.source.models import RESTARTS, SourceIteration
 
 if TYPE_CHECKING:

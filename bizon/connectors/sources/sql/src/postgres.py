@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
     from bizon.connectors.sources.sql.src.config import SqlSourceConfig
-    from bizon.connectors.sources.sql.src.rows import Layout, Page
+    from bizon.connectors.sources.sql.src.database_rows import Layout, Page
 
 _AS_THEY_ARE = ("bool", "int2", "int4", "int8", "oid", "text", "varchar", "bpchar", "name", '"char"')
 _CONVERSIONS: dict[str, values.Convert] = {
@@ -57,13 +57,13 @@ _TIMED_OUT = "57014"
 class Postgres(Flavour):
     """PostgreSQL, and what speaks its protocol."""
 
-    quotes = True
+    quotes_all = True
     reads_ahead = True
     compares_rows = True
 
     def __init__(self, config: "SqlSourceConfig") -> None:
         super().__init__(config)
-        self._copies: bool | None = None
+        self._has_copy: bool | None = None  # None = not known before the first page
         self._transactions = OpenTransactions(has_lookback=bool(config.overlap))
 
     def engine(self, url: "URL", *, reads: bool) -> "Engine":
@@ -95,16 +95,16 @@ class Postgres(Flavour):
 
     def read(self, connection: "Connection", statement: "sa.Select[Any]", layout: "Layout") -> "Page":
         """By COPY, unless the server does not know it, which the first page tells."""
-        if self._copies is None:
+        if self._has_copy is None:
             try:
                 with connection.begin_nested():
                     page = copied(connection, statement, layout)
             except NoCopyError:
-                self._copies = False
+                self._has_copy = False
             else:
-                self._copies = True
+                self._has_copy = True
                 return page
-        return copied(connection, statement, layout) if self._copies else super().read(connection, statement, layout)
+        return copied(connection, statement, layout) if self._has_copy else super().read(connection, statement, layout)
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
         if column.convert is values.json and column.kind is None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
     from bizon.connectors.sources.sql.src.copied import Rule
+    from bizon.connectors.sources.sql.src.database_rows import Layout
     from bizon.connectors.sources.sql.src.flavour import Column
-    from bizon.connectors.sources.sql.src.rows import Layout
 
 
 class NoCopyError(Exception):

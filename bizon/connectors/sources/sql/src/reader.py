@@ -15,20 +15,20 @@ import sqlalchemy as sa
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.sql.src import checks
+from bizon.connectors.sources.sql.src.database_rows import layout_of
 from bizon.connectors.sources.sql.src.exact import decoded, encoded
 from bizon.connectors.sources.sql.src.failures import in_a_transaction
 from bizon.connectors.sources.sql.src.keyset import after, up_to
-from bizon.connectors.sources.sql.src.rows import layout_of
 from bizon.source.ahead import Ahead
 from bizon.source.models import SourceIteration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bizon.connectors.sources.sql.src.database_rows import Layout, Page, Row
     from bizon.connectors.sources.sql.src.databases import Database
     from bizon.connectors.sources.sql.src.flavour import Column
     from bizon.connectors.sources.sql.src.relation import Relation
-    from bizon.connectors.sources.sql.src.rows import Layout, Page, Row
     from bizon.connectors.sources.sql.src.scope import RunScope, Scoped
     from bizon.source.models import SourceIncrementalState
 

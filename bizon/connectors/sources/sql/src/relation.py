@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.sql.src.catalogue import Catalogue, nearest
 from bizon.connectors.sources.sql.src.failures import in_a_transaction
-from bizon.connectors.sources.sql.src.flavour import Column, Table
+from bizon.connectors.sources.sql.src.flavour import Column, Table, quoted
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.sql.src.config import SqlSourceConfig
@@ -39,7 +39,8 @@ def relation_of(config: "SqlSourceConfig", database: "Database") -> Relation:
     query = config.queries.get(config.stream)
     catalogue = Catalogue(database)
     table = None if query is not None else catalogue.table(config.stream)
-    clause = table.clause(database.flavour.quotes) if table is not None else _raw(f"(\n{query}\n) bizon_query")
+    quotes_all = database.flavour.quotes_all
+    clause = table.clause(quotes_all=quotes_all) if table is not None else _raw(f"(\n{query}\n) bizon_query")
     found = _columns(database, clause, table)
     by_name = {column.name: column for column in found}
     chosen = found if config.columns == ("*",) else [_named(by_name, name, "columns") for name in config.columns]
@@ -70,7 +71,8 @@ def _columns(database: "Database", clause: Any, table: Table | None) -> list[Col
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SourceFetchError(f"the query has two columns '{twice}'; name one of them with AS")
-    return [column._replace(name=sa.quoted_name(column.name, database.flavour.quotes)) for column in found]
+    quotes_all = database.flavour.quotes_all
+    return [column._replace(name=quoted(column.name, quotes_all=quotes_all)) for column in found]
 
 
 def _named(columns: dict[str, Column], name: str, key: str) -> Column:

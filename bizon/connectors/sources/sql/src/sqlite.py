@@ -20,7 +20,7 @@ _FORM = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d:
 class Sqlite(Flavour):
     """SQLite. A cursor that is a text like a date and time tells the time; bizon's own clock is the database's."""
 
-    quotes = True
+    quotes_all = True
     compares_rows = True
     hidden_columns = ("rowid",)
     keys_may_be_null = True
@@ -79,7 +79,7 @@ class Sqlite(Flavour):
         found: dict[str, int] = {}
         for name in tables.scalars().all():
             greatest: sa.Select[Any] = sa.select(sa.func.max(sa.column("rowid"))).select_from(
-                Table(name, schema).clause(True)
+                Table(name, schema).clause(quotes_all=True)
             )
             found[name] = connection.execute(greatest).scalar() or 0
         if connection.exec_driver_sql(f"SELECT 1 FROM {prefix}sqlite_master WHERE name = 'sqlite_stat1'").first():

@@ -1,4 +1,4 @@
-"""Halves that are stopped, and sides that fail: the other half waits, and nothing is lost or fetched twice."""
+"""Roles that are stopped, and roles that fail: the other one waits, and nothing is lost or fetched twice."""
 
 import signal
 
@@ -6,7 +6,7 @@ import pytest
 from e2e.engines.conftest import MakeEngine
 from e2e.engines.kit import PAGE_SIZE, Engine
 
-pytestmark = pytest.mark.matrix(share=4, pool="halves")
+pytestmark = pytest.mark.matrix(share=4, pool="roles")
 
 PAGES = 4
 INTERRUPTED = 130
@@ -35,7 +35,7 @@ def test_a_consumer_that_is_stopped_while_it_waits_for_a_first_job_ends_at_once(
     assert not rabbit.report().is_running
 
 
-def test_each_half_may_be_stopped_and_restarted(engine: Engine) -> None:
+def test_each_role_may_be_stopped_and_restarted(engine: Engine) -> None:
     """By SIGTERM, as an orchestrator does: each ends with exit code 130, and the next one resumes."""
     engine.pipeline.source(pages=PAGES)
     engine.allow(2)

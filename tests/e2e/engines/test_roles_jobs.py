@@ -1,4 +1,4 @@
-"""Job after job with separate halves: leftovers, fresh starts, caps, dead letters, and leases."""
+"""Job after job with separate roles: leftovers, fresh starts, caps, dead letters, and leases."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import pytest
 from e2e.engines.conftest import MakeEngine
 from e2e.engines.kit import PAGE_SIZE, Engine
 
-pytestmark = pytest.mark.matrix(share=4, pool="halves")
+pytestmark = pytest.mark.matrix(share=4, pool="roles")
 
 PAGES = 3
 EVERYTHING = list(range(PAGES * PAGE_SIZE))
@@ -119,21 +119,21 @@ def test_records_that_cannot_be_delivered_are_each_once_in_the_dead_letters(rabb
     assert set(rabbit.asked().values()) == {1}
 
 
-def test_each_half_keeps_out_another_one_and_whole_runs(rabbit: Engine) -> None:
+def test_each_role_keeps_out_another_one_and_whole_runs(rabbit: Engine) -> None:
     rabbit.allow(1)
     for role in ("producer", "consumer"):
-        half = rabbit.start(role)
+        command = rabbit.start(role)
         rabbit.wait(lambda: rabbit.report().is_running)
         for other in (role, None):
             told = rabbit.run(other, expect=3)
-            assert re.search(rf"is being run by process {half.process.pid} on host '.+'", told), told
+            assert re.search(rf"is being run by process {command.process.pid} on host '.+'", told), told
             assert "Traceback" not in told
-        assert half.is_running
+        assert command.is_running
         if role == "consumer":
             break
-        half.kill()
+        command.kill()
     assert rabbit.asked() == {"page 0": 1, "page 1": 1}
     rabbit.allow(PAGES)
     rabbit.run("producer")
-    half.ended()
+    command.ended()
     rabbit.assert_done(PAGES)

@@ -1,4 +1,4 @@
-"""The halves of a pipeline as two commands: whatever dies, each record is there once."""
+"""The roles of a pipeline as two commands: whatever dies, each record is there once."""
 
 import random
 import time
@@ -7,14 +7,14 @@ import matrices
 import pytest
 from e2e.engines.kit import Engine
 
-pytestmark = pytest.mark.matrix(share=4, pool="halves")
+pytestmark = pytest.mark.matrix(share=4, pool="roles")
 
 PAGES = 8
 KILLS = 20 if matrices.is_long() else 5
 STARTING = 0.5  # seconds until a forked command is running
 
 
-def test_both_halves_move_a_stream(engine: Engine) -> None:
+def test_both_roles_move_a_stream(engine: Engine) -> None:
     engine.allow(PAGES)
     consumer = engine.start("consumer")
     assert "All pages are on the queue; the consumer publishes them." in engine.run("producer")
@@ -65,13 +65,13 @@ def test_the_consumer_waits_for_a_producer_that_keeps_dying(engine: Engine) -> N
     assert {"page 3", "page 5"} <= again <= {"page 0", "page 1", "page 3", "page 5"}
 
 
-def test_both_halves_die_and_are_restarted(engine: Engine) -> None:
+def test_both_roles_die_and_are_restarted(engine: Engine) -> None:
     for page in (2, 5):
         engine.allow(page)
-        halves = [engine.start("consumer"), engine.start("producer")]
+        commands = [engine.start("consumer"), engine.start("producer")]
         engine.wait_for_commit(page - 1)
-        for half in halves:
-            half.kill()
+        for command in commands:
+            command.kill()
     engine.allow(PAGES)
     consumer = engine.start("consumer")
     engine.run("producer")

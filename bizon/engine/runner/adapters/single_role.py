@@ -1,4 +1,4 @@
-"""One half of a run by itself: the other half is another command, perhaps on another host, behind a broker.
+"""One role of a run by itself: the other role is another command, perhaps on another host, behind a broker.
 
     bizon run config.yml --role producer      opens or resumes the job, fetches, ends when everything is on the queue
     bizon run config.yml --role consumer      joins the job, writes, ends when the output is published
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from bizon.engine.runner.models import RunContext, RunnerStatus
 
 _ASK_EVERY = 5.0  # seconds; bounds how late the consumer sees that the producer has sent everything
-_LOOK_EVERY = 1.0  # seconds; bounds how late a half sees a change of the job by the other
+_LOOK_EVERY = 1.0  # seconds; bounds how late a role sees that the other has changed the job
 
 
 def runner_of(role: str) -> "type[AbstractRunner]":
-    """The runner of one half."""
+    """The runner of one role."""
     return ProducerRunner if role == Role.PRODUCER else ConsumerRunner
 
 
@@ -42,11 +42,11 @@ class ProducerRunner(AbstractRunner):
     then opens its own.
     """
 
-    halves = (Role.PRODUCER,)
+    roles = (Role.PRODUCER,)
 
     def _run_jobs(self, backend: "AbstractBackend") -> "RunnerStatus":
         while True:
-            opened = open_job(backend, self.bizon_config, half=Role.PRODUCER, scope=self.scope)
+            opened = open_job(backend, self.bizon_config, role=Role.PRODUCER, scope=self.scope)
             status = self._run_job(backend, opened)
             if not (opened.then_another and status.is_success):
                 return status
@@ -73,7 +73,7 @@ class ConsumerRunner(AbstractRunner):
     consumer: it commits its pages and waits for the producer to start again.
     """
 
-    halves = (Role.CONSUMER,)
+    roles = (Role.CONSUMER,)
 
     def _run_jobs(self, backend: "AbstractBackend") -> "RunnerStatus":
         waits, before = False, None
