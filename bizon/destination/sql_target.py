@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 _MOMENT_AS_TEXT = "%Y-%m-%dT%H:%M:%S%.6f%:z"
+_TIME_AS_TEXT = "%H:%M:%S%.9f"
 _OWN_TABLES = "_bizon_"
 _PLACEHOLDERS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{}", "named": ":{}"}
 
@@ -51,7 +52,8 @@ class Dialect:
         if self.moments_as_text:
             frame = frame.with_columns(
                 pl.col(pl.Datetime).dt.strftime(_MOMENT_AS_TEXT),
-                pl.col(pl.Date, pl.Time, pl.Decimal).cast(pl.String),
+                pl.col(pl.Time).dt.strftime(_TIME_AS_TEXT),
+                pl.col(pl.Date, pl.Decimal).cast(pl.String),
             )
         return frame.iter_rows()
 

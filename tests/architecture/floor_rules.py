@@ -11,6 +11,8 @@ from typing import NamedTuple
 FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "*__init__.py"),
     (1, "*/config.py */column_config.py"),
+    (1, "connectors/sources/rest/src/*_config.py"),
+    *((1, f"connectors/sources/rest/src/{name}.py") for name in ("consistency", "presets", "selector", "template")),
     (1, "destination/column_types.py destination/column_names.py destination/typed_config.py"),
     (1, "destination/type_names.py"),
     (6, "cli/* __main__.py"),

@@ -134,11 +134,8 @@ def test_the_suite_is_claimed_as_the_guide_shows(registered, destination_guide):
     name = "tests/connectors/destinations/mydest/test_conformance.py"
     blocks = (destination_guide.block("python", shown) for shown in (f"# {name}", "raise_on_failure=True"))
     path = registered.write(name, "\n\n".join(blocks))
-    chosen = (
-        ()
-        if os.environ.get("BIZON_TEST_LONG")
-        else ("-k", "not crash_after and not fails_at and not a_kill and not hard")
-    )
+    short = "not crash_after and not fails_at and not a_kill and not hard"
+    chosen = () if os.environ.get("BIZON_TEST_LONG") else ("-k", short)
     passes(path, *chosen, cwd=registered.work, PYTHONPATH=str(registered.root))
 
 
