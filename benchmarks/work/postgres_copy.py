@@ -14,7 +14,7 @@ from postgres import schema
 from typed_frames import columns, frames
 
 from bizon.connectors.destinations.postgres.src.copying import copy_text
-from bizon.connectors.destinations.postgres.src.types import sql_type
+from bizon.connectors.destinations.postgres.src.types import TYPES
 from bizon.destination.typed import RESCUED, typed
 
 
@@ -27,7 +27,7 @@ def copied(connection: "psycopg.Connection[tuple[object, ...]]", table: bytes, t
     return time.perf_counter() - begun
 
 
-types = ", ".join(f"{column.name} {sql_type(column.type)}" for column in columns)
+types = ", ".join(f"{column.name} {TYPES.sql(column.type)}" for column in columns)
 ours = bare = 0.0
 with schema("bizon_bench_copy") as connection:
     for table in ("ours", "bare"):

@@ -1,6 +1,6 @@
 """A database behind a DB-API 2.0 driver (PEP 249): one connection, transactions, and the spelling of SQL."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 _MOMENT_AS_TEXT = "%Y-%m-%dT%H:%M:%S%.6f%:z"
+_TIME_AS_TEXT = "%H:%M:%S%.9f"
 _OWN_TABLES = "_bizon_"
 _PLACEHOLDERS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{}", "named": ":{}"}
 
@@ -18,8 +19,9 @@ class Dialect:
     """How a database spells what standard SQL leaves open. The defaults suit PostgreSQL.
 
     ``text`` holds a record of any length and tells ``a`` from ``A``; ``key`` is text that a primary key may have;
-    ``moment`` keeps microseconds. ``moments_as_text``: moments are stored as RFC 3339 text. ``longest_name``: bytes, or
-    characters with ``counts_characters``; None: a name may have any length.
+    ``moment`` keeps microseconds. ``moments_as_text``: moments are stored as RFC 3339 text, days and times as ISO 8601
+    text, decimals as their digits, and truth as 0 and 1. ``longest_name``: bytes, or characters with
+    ``counts_characters``; None: a name may have any length. ``retypes``: the type of a column can be changed.
     """
 
     quote: str = '"'
@@ -30,6 +32,7 @@ class Dialect:
     moments_as_text: bool = False
     longest_name: int | None = 63
     counts_characters: bool = False
+    retypes: bool = True
 
     def fault_of(self, table: str) -> str | None:
         """Why the name of a table is refused: the database refuses or shortens it, or bizon keeps it for a table of its
@@ -47,11 +50,40 @@ class Dialect:
     def values(self, frame: pl.DataFrame) -> Iterable[tuple[Any, ...]]:
         """The rows of a frame, as the driver takes them."""
         if self.moments_as_text:
-            frame = frame.with_columns(pl.col(pl.Datetime).dt.strftime(_MOMENT_AS_TEXT))
+            frame = frame.with_columns(
+                pl.col(pl.Datetime).dt.strftime(_MOMENT_AS_TEXT),
+                pl.col(pl.Time).dt.strftime(_TIME_AS_TEXT),
+                pl.col(pl.Date, pl.Decimal).cast(pl.String),
+            )
         return frame.iter_rows()
 
+    def frame(self, rows: Sequence[tuple[Any, ...]], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+        """The rows of a query in columns of these types: what ``values`` has stored, as it was."""
+        if not self.moments_as_text:
+            return pl.DataFrame(rows, schema=schema, orient="row")
+        stored = {name: _stored(kind) for name, kind in schema.items()}
+        found = pl.DataFrame(rows, schema=stored, orient="row")
+        return found.select(_read(pl.col(name), kind) for name, kind in schema.items())
 
-SQLITE = Dialect(moment="TEXT", moments_as_text=True, longest_name=None)
+
+def _stored(kind: pl.DataType) -> pl.DataType:
+    """The type in which a value of this one comes back."""
+    if kind == pl.Boolean:
+        return pl.Int64()
+    return pl.String() if kind.is_temporal() or kind.is_decimal() else kind
+
+
+def _read(stored: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if isinstance(kind, pl.Datetime):
+        return stored.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC")
+    if isinstance(kind, pl.Decimal):
+        return stored.str.to_decimal(scale=kind.scale).cast(kind)
+    if kind == pl.Time:
+        return stored.str.to_time("%H:%M:%S%.f")
+    return stored.str.to_date("%Y-%m-%d") if kind == pl.Date else stored.cast(kind)
+
+
+SQLITE = Dialect(moment="TEXT", moments_as_text=True, longest_name=None, retypes=False)
 _EXACT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # of each text, whatever the default of the database is
 MARIADB = Dialect(
     quote="`",

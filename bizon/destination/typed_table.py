@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bizon.destination.merge_rule import MergeInto
     from bizon.destination.sql_layout import TableLayout
     from bizon.destination.sql_target import Transaction
+    from bizon.destination.type_names import TypeNames
     from bizon.destination.typed_rows import Rows
 
 
@@ -44,13 +45,15 @@ class TypedTableDestination(SqlTableDestination):
     """A table with a column for each key of the records; the six columns with ``unnest: false``. Exactly once in every
     sync mode. No value is lost or changed: what does not fit its column is in ``_bizon_rescued``.
 
-    A subclass sets ``driver``, ``dialect`` and ``names``; it writes ``connect``, ``place``, ``columns_of`` and
-    ``sql_type``, and overrides ``merge_into``, ``load``, ``swap`` and ``read`` where it can do better. The promise of
+    A subclass sets ``driver``, ``dialect``, ``types`` and ``names``; it writes ``connect``, ``place`` and
+    ``columns_of``, and overrides ``merge_into``, ``load``, ``swap`` and ``read`` where it can do better. The promise of
     each is in ``TypedTables`` (``typed_tables.py``). DDL is part of transactions, so an engine whose DDL commits by
     itself cannot be one.
     """
 
     config: TypedTableDetailsConfig
+    types: ClassVar["TypeNames"]
+    """The names of the engine's types."""
     names: ClassVar[NameRules] = NameRules()
     """The names that the engine takes for columns."""
     most_columns: ClassVar[int | None] = None
@@ -72,9 +75,9 @@ class TypedTableDestination(SqlTableDestination):
     def columns_of(self, within: "Transaction", table: str) -> Mapping[str, ColumnType | None]:
         """The columns of a table, by name, in order, as the catalogue has them now; empty when there is no table."""
 
-    @abstractmethod
     def sql_type(self, column: ColumnType) -> str:
         """The type of a new column, as SQL."""
+        return self.types.sql(column)
 
     def swap(self, within: "Transaction", staging: str, output: str) -> bool:
         """Put a staging table in the place of the output. False: the rows are copied instead, which suits every engine,
@@ -84,14 +87,14 @@ class TypedTableDestination(SqlTableDestination):
     def read(
         self, within: "Transaction", table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
     ) -> pl.DataFrame:
-        """The rows of a table whose columns have the values ``where``, as the driver returns them."""
+        """The rows of a table whose columns have the values ``where``. By default as the driver returns them, or, with
+        ``moments_as_text`` of the dialect, read from their text."""
         names = {f"c{number}": name for number, name in enumerate(columns)}
         filters = {f"w{number}": name for number, name in enumerate(where)}
         listed, tests = ", ".join(f"{{{key}}}" for key in names), " AND ".join(f"{{{key}}} = ?" for key in filters)
         query = f"SELECT {listed} FROM {{table}} WHERE {tests}"
         rows = within.rows(query, *where.values(), table=table, **names, **filters)
-        schema = {name: frame_type(column) for name, column in columns.items()}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        return self.dialect.frame(rows, {name: frame_type(column) for name, column in columns.items()})
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the database is unreachable, no table can be created in it, or

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bizon.destination.sql_target import Transaction
 
 
+_WIDE = "_bizon_wide"
+
+
 class TypedTables(SqlTables, Protocol):
     """An engine with columns of types, whose DDL is part of a transaction."""
 
@@ -59,13 +62,24 @@ def create(
 def apply(
     within: "Transaction", tables: TypedTables, table: str, add: "Sequence[Column]", widen: "Sequence[Column]"
 ) -> None:
-    """Add and widen columns."""
+    """Add and widen columns. Where the engine cannot change a type, a wider column takes the place of the old one, at
+    the end of the table; an index or a view on the old one is an error of the engine."""
     for column in add:
         sql = tables.sql_type(column.type)
         within.run(f"ALTER TABLE {{table}} ADD COLUMN {{column}} {sql}", table=table, column=column.name)
     for column in widen:
-        sql = tables.sql_type(column.type)
-        within.run(f"ALTER TABLE {{table}} ALTER COLUMN {{column}} TYPE {sql}", table=table, column=column.name)
+        sql, names = tables.sql_type(column.type), {"table": table, "column": column.name}
+        if tables.dialect.retypes:
+            within.run(f"ALTER TABLE {{table}} ALTER COLUMN {{column}} TYPE {sql}", **names)
+        else:
+            _replace(within, sql, {**names, "wide": _WIDE})
+
+
+def _replace(within: "Transaction", sql: str, names: Mapping[str, str]) -> None:
+    within.run(f"ALTER TABLE {{table}} ADD COLUMN {{wide}} {sql}", **names)
+    within.run(f"UPDATE {{table}} SET {{wide}} = CAST({{column}} AS {sql})", **names)
+    within.run("ALTER TABLE {table} DROP COLUMN {column}", **names)
+    within.run("ALTER TABLE {table} RENAME COLUMN {wide} TO {column}", **names)
 
 
 def copy_rows(within: "Transaction", staging: str, output: str, columns: Sequence[str]) -> None:

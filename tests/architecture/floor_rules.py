@@ -14,6 +14,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (1, "connectors/sources/rest/src/*_config.py"),
     *((1, f"connectors/sources/rest/src/{name}.py") for name in ("consistency", "presets", "selector", "template")),
     (1, "destination/column_types.py destination/column_names.py destination/typed_config.py"),
+    (1, "destination/type_names.py"),
     (6, "cli/* __main__.py"),
     (5, "engine/engine.py engine/unfit.py engine/records.py engine/looking.py engine/runner/* testing/*"),
     (5, "scaffold/*"),

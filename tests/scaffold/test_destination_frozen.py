@@ -37,12 +37,12 @@ class LedgerRig(Rig):
         return {"name": "custom", "config": {**keys, **place}}
 
     def rows(self) -> list[Row]:
+        if self.style == "table":
+            with closing(sqlite3.connect(self.folder / "out.db")) as database:
+                return sorted(database.execute("SELECT id, version FROM items"))
         return sorted((record["id"], record["version"]) for record in map(json.loads, self.texts()))
 
     def texts(self) -> list[str]:
-        if self.style == "table":
-            with closing(sqlite3.connect(self.folder / "out.db")) as database:
-                return [text for (text,) in database.execute("SELECT source_data FROM items")]
         folder = self.folder / "out"
         parts = json.loads((folder / "items.manifest.json").read_bytes())["parts"]
         lines = [line for part in parts for line in (folder / part["name"]).read_text().splitlines()]

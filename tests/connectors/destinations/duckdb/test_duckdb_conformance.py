@@ -43,7 +43,7 @@ class TestSixColumns(DestinationConformance):
 
 class TestTypedColumns(TestSixColumns):
     unnest = True
-    test_every_value_arrives_as_it_was = None  # a null and a missing key are the same in columns: test_duckdb_values.py
+    test_every_value_arrives_as_it_was = None  # a null and a missing key are the same in columns: test_duckdb_rules.py
 
     def read(self, config: DuckdbConfig, destination_id: str | None) -> list[dict[str, Any]]:
         return [as_six(row) for row in super().read(config, destination_id)]

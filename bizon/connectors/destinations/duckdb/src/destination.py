@@ -1,7 +1,6 @@
 """Typed tables in a DuckDB file, exactly once in every sync mode."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -13,42 +12,29 @@ from bizon.common.errors.errors import DestinationConnectionError, TableRefusedE
 from bizon.connectors.destinations.duckdb.src import connection
 from bizon.connectors.destinations.duckdb.src.presence import FilePresence
 from bizon.connectors.destinations.duckdb.src.reading import DuckdbReader, reading
-from bizon.destination.column_types import (
-    BOOLEAN,
-    BYTES,
-    DATE,
-    FLOAT64,
-    INT64,
-    JSON,
-    TEXT,
-    TIME,
-    TIMESTAMP,
-    ColumnType,
-    Kind,
-    decimal,
-)
 from bizon.destination.columns import frame_type
 from bizon.destination.merging import duckdb_merge, merge_of, run, unusable
 from bizon.destination.sql_target import Dialect, Transaction
+from bizon.destination.type_names import TypeNames
 from bizon.destination.typed_table import TypedTableDestination
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
+    from bizon.destination.column_types import ColumnType
     from bizon.destination.merge_rule import MergeInto, MergeRule
 
-_TYPES = {
-    "BOOLEAN": BOOLEAN,
-    "BIGINT": INT64,
-    "DOUBLE": FLOAT64,
-    "TIMESTAMP WITH TIME ZONE": TIMESTAMP,
-    "DATE": DATE,
-    "TIME": TIME,
-    "VARCHAR": TEXT,
-    "JSON": JSON,
-    "BLOB": BYTES,
-}
-_SQL = {column.kind: name for name, column in _TYPES.items()}
-_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_TYPES = TypeNames(
+    boolean="BOOLEAN",
+    int64="BIGINT",
+    float64="DOUBLE",
+    timestamp="TIMESTAMP WITH TIME ZONE",
+    date="DATE",
+    time="TIME",
+    text="VARCHAR",
+    json="JSON",
+    bytes="BLOB",
+    decimal="DECIMAL({},{})",
+)
 _USUAL_SCHEMA = "main"
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
@@ -72,6 +58,7 @@ class DuckdbDestination(TypedTableDestination):
     config: "DuckdbDetailsConfig"
     driver = connection
     dialect = Dialect(key="VARCHAR", longest_name=None)
+    types = _TYPES
 
     @property
     def place(self) -> str:
@@ -112,19 +99,13 @@ class DuckdbDestination(TypedTableDestination):
         """A disk that is full needs somebody to make room."""
         return super().is_transient(error) and not any(text in str(error) for text in _FULL)
 
-    def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
+    def columns_of(self, within: Transaction, table: str) -> "Mapping[str, ColumnType | None]":
         """The columns of a table; DuckDB ignores case in names."""
         query = (
             f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?) "
             f"ORDER BY column_index"
         )
-        return {name: _column_type(kind) for name, kind in within.rows(query, table)}
-
-    def sql_type(self, column: ColumnType) -> str:
-        """The type of a new column."""
-        if column.kind is Kind.DECIMAL:
-            return f"DECIMAL({column.precision}, {column.scale})"
-        return _SQL[column.kind]
+        return {name: self.types.column(kind) for name, kind in within.rows(query, table)}
 
     @property
     def merge_into(self) -> "MergeInto":
@@ -139,7 +120,7 @@ class DuckdbDestination(TypedTableDestination):
         within.cursor.execute_with(frame, within.spelled(insert, table=table, **names))
 
     def read(
-        self, within: Transaction, table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
+        self, within: Transaction, table: str, columns: "Mapping[str, ColumnType]", where: Mapping[str, int]
     ) -> pl.DataFrame:
         """The rows of a table, as a frame that DuckDB fills."""
         names = {f"c{number}": name for number, name in enumerate(columns)}
@@ -179,8 +160,3 @@ class DuckdbDestination(TypedTableDestination):
                 yield
             finally:
                 self.target.close()
-
-
-def _column_type(name: str) -> ColumnType | None:
-    found = _DECIMAL.fullmatch(name)
-    return decimal(int(found[1]), int(found[2])) if found else _TYPES.get(name)

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import DestinationConnectionError, TableRefusedError
-from bizon.connectors.destinations.postgres.src.types import column_type
+from bizon.connectors.destinations.postgres.src.types import TYPES
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.postgres.src.config import PostgresDetailsConfig
@@ -89,7 +89,7 @@ def columns_of(within: "Transaction", schema: str, table: str) -> Mapping[str, "
     within.run("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE", table=table)
     oid = find(within, schema, table)  # the lock may have waited for a table of this name to be replaced
     found = within.rows(_COLUMNS, oid)
-    return {name: None if is_made else column_type(kind) for name, kind, is_made in found}
+    return {name: None if is_made else TYPES.column(kind) for name, kind, is_made in found}
 
 
 def depends(within: "Transaction", schema: str, table: str) -> bool:

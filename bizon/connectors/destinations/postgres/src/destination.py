@@ -18,7 +18,7 @@ from bizon.connectors.destinations.postgres.src.errors import explained, is_tran
 from bizon.connectors.destinations.postgres.src.locks import locked
 from bizon.connectors.destinations.postgres.src.presence import SessionPresence
 from bizon.connectors.destinations.postgres.src.reading import PostgresReader, reading
-from bizon.connectors.destinations.postgres.src.types import sql_type
+from bizon.connectors.destinations.postgres.src.types import TYPES
 from bizon.destination.column_names import NameRules
 from bizon.destination.merging import merge_of, postgres_merge, run, unusable
 from bizon.destination.system_columns import REMOVED_AT
@@ -40,6 +40,7 @@ class PostgresDestination(TypedTableDestination):
     config: PostgresDetailsConfig
     driver = psycopg
     single_writer = False
+    types = TYPES
     names = NameRules(LONGEST_NAME, "bytes")
     most_columns = _MOST_COLUMNS
     _session = 0
@@ -88,10 +89,6 @@ class PostgresDestination(TypedTableDestination):
     def columns_of(self, within: "Transaction", table: str) -> "Mapping[str, ColumnType | None]":
         """The columns of a table, which nobody changes until the transaction ends."""
         return catalogue.columns_of(within, self.config.schema_name, table)
-
-    def sql_type(self, column: "ColumnType") -> str:
-        """The type of a new column."""
-        return sql_type(column)
 
     def load(self, within: "Transaction", table: str, frame: pl.DataFrame) -> None:
         """Copy the rows of a frame."""
