@@ -23,7 +23,7 @@ def check_can_join(config: "BizonConfig", destination_of: "Callable[[BizonConfig
     if config.source.is_endless:
         raise ConfigError(
             f"{what}: sync_mode stream is not divided by bizon: consumers of the same group share the partitions of a "
-            "topic; give each of them a pipeline with another `name`, the same `group_id`, and a destination of its own",
+            "topic; give each of them a pipeline with another `name`, the same `group_id` and its own destination",
             key=("source", "sync_mode"),
         )
     if is_on_ray and backend != _BACKENDS[0]:
