@@ -26,6 +26,7 @@ TABLES = [
     *["stream_partitions", "stream_resets"],
 ]
 TABLES_OF = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s ORDER BY table_name"
+INDEXES_OF, INDEX = "SELECT indexname FROM pg_indexes WHERE schemaname = %s", ("ix_destination_cursors_part",)
 FIRST, SECOND = (
     LeaseHolder(owner, f"host of {owner}", 4711, f"place of {owner}", "9") for owner in ("first", "second")
 )
@@ -159,6 +160,50 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
     commit(backend, job_id, 1, dead_letters=2)
     assert backend.get_number_of_written_rows_for_job(job_id) == 9
     assert backend.committed(job_id).dead_letters == 2
+
+
+def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_partitions(
+    postgres: Place, opened: Open
+) -> None:
+    backend = opened(postgres)
+    job_id = backend.create_stream_job(KEY, "full_refresh").id
+    commit(backend, job_id, 0, rows=8)
+    for statement in (
+        "DROP INDEX ix_destination_cursors_part",
+        "ALTER TABLE destination_cursors DROP COLUMN partition_number",
+        "ALTER TABLE stream_jobs DROP COLUMN joined",
+        "DROP TABLE stream_partitions",
+        "UPDATE bizon_schema SET version = 5",
+    ):
+        postgres.rows(statement)
+    backend = opened(postgres)
+    assert INDEX in postgres.rows(INDEXES_OF, postgres.schema)
+    assert backend.keep_partitions(job_id, [{"part": 1}], epoch=0) == ()
+    commit(backend, job_id, 1)
+    assert backend.get_number_of_written_rows_for_job(job_id) == 9
+    following = backend.create_stream_job(KEY, "full_refresh").id
+    assert len(backend.keep_partitions(following, [{"part": 1}], epoch=0)) == 1
+
+
+def test_a_job_of_version_6_keeps_its_plan_and_can_be_joined(postgres: Place, opened: Open) -> None:
+    backend = opened(postgres)
+    job_id = backend.create_stream_job(KEY, "full_refresh").id
+    backend.keep_partitions(job_id, [{"part": 1}], epoch=0)
+    added = ("worker", "host", "pid", "place", "started", "renewed_at", "expires_at", "done", "next_state")
+    for statement in (
+        "DROP INDEX ix_destination_cursors_part",
+        "ALTER TABLE stream_jobs DROP COLUMN joined",
+        *(f"ALTER TABLE stream_partitions DROP COLUMN {name}" for name in added),
+        "UPDATE bizon_schema SET version = 6",
+    ):
+        postgres.rows(statement)
+    backend = opened(postgres)
+    assert INDEX in postgres.rows(INDEXES_OF, postgres.schema)
+    backend.join_job(job_id, epoch=0)
+    part = backend.take_part(job_id, FIRST, 60, alive)
+    assert part is not None
+    assert part.plan == {"part": 1}
+    assert backend.take_part(job_id, SECOND, 60, alive) is None
 
 
 def test_tables_of_a_newer_release_are_refused(postgres: Place, opened: Open) -> None:
