@@ -15,8 +15,15 @@ STREAMS = [
     *(("pokeapi", "pokemon"), ("pokeapi", "pokemon_details")),
     *(("github", "repositories"), ("github", "issues"), ("github", "pull_requests"), ("github", "commits")),
     *(("stripe", "events"), ("stripe", "subscriptions")),
+    *(("stripe", name) for name in ("customers", "invoices", "charges")),
     *(("hubspot", "contacts"), ("hubspot", "contacts_archived"), ("hubspot", "custom_objects")),
+    *(("hubspot", name) for name in ("companies", "deals", "tickets")),
 ]
+THROTTLED = {
+    **dict.fromkeys([("hubspot", name) for name in ("companies", "deals", "tickets")], 450),
+    **dict.fromkeys([("stripe", name) for name in ("customers", "invoices", "charges")], 9),
+}
+"""The number of records."""
 KEYS: dict[str, dict[str, Any]] = {
     "pokeapi": {},
     "github": presets.ORG,
@@ -51,6 +58,18 @@ def test_a_preset_keeps_the_contract_of_sources_and_its_recording_replays(
     assert len(api.served) == served
     assert replayed.stdout == recorded.stdout
     assert sum(line.startswith("ok ") for line in recorded.stdout.splitlines()) > 15
+
+
+@pytest.mark.matrix(share=6)
+@pytest.mark.parametrize(("preset", "stream"), THROTTLED)
+def test_a_refusal_for_the_rate_costs_no_record(
+    pipeline: "Pipeline", api: RestStandIn, preset: str, stream: str
+) -> None:
+    of_preset(pipeline, api, preset, stream).run()
+    (refused,) = api.refused
+    assert refused.startswith({"hubspot": f"/crm/v3/objects/{stream}", "stripe": f"/{stream}"}[preset])
+    found = rows(pipeline)
+    assert len(found) == len(set(found)) == THROTTLED[preset, stream]
 
 
 def moment(**after_the_start: float) -> str:

@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from standins.rest.server import Asked, RestStandIn, by_cursor, by_page, changed_within, items
 
@@ -120,6 +121,38 @@ def test_an_increment_appends_what_changed_and_a_window_is_fetched_again(
     assert pipeline.ids() == [1, 2, 3, 4, 5, 6, 7, 4]
     pipeline.run("--since", "2024-05-02T10:00:00Z", "--until", "2024-05-03T10:00:00Z")
     assert pipeline.ids() == [1, 2, 3, 4, 5, 6, 7, 4, 3]
+
+
+def test_a_tombstone_removes_its_row_from_a_typed_table(pipeline: "Pipeline", api: RestStandIn) -> None:
+    """By `deleted` of the endpoint and `deletes: remove` of the destination; a newer record brings the row back."""
+    records: list[dict[str, Any]] = [{"id": number, "archived": False, **moment_of(number)} for number in range(3)]
+    api.routes["/items"] = lambda asked: by_page(changed_within(records, asked), asked)
+    limits = {"cursor_field": "updated_at", "since": {"param": "since"}, "until": {"param": "until"}}
+    page = {"type": "page", "param": "page"}
+    endpoint = {"path": "/items", "records": "items", "deleted": "archived", "pages": page, "incremental": limits}
+    keys = {"name": "rest", "stream": "items", "base_url": api.url, "sync_mode": "incremental"}
+    pipeline.source(source_file_path=None, endpoints={"items": endpoint}, **keys)
+    merge = {"write_mode": "merge", "primary_key": ["id"], "version": "updated_at"}
+    deletes = {"deletes": "remove", "deleted_field": "_deleted"}
+    pipeline.set("destination", {"name": "duckdb", "config": {"database": "out.duckdb", **merge, **deletes}})
+    pipeline.run()
+    assert rows_in_duckdb(pipeline) == [0, 1, 2]
+    records[1] |= {"archived": True, **moment_of(0)}
+    records.append({"id": 3, "archived": True, **moment_of(0)})
+    pipeline.run()
+    assert rows_in_duckdb(pipeline) == [0, 2]
+    records[1] |= {"archived": False, **moment_of(0)}
+    pipeline.run()
+    assert rows_in_duckdb(pipeline) == [0, 1, 2]
+
+
+def moment_of(hours: float) -> dict[str, str]:
+    return {"updated_at": (datetime.now(UTC) - timedelta(hours=hours)).isoformat()}
+
+
+def rows_in_duckdb(pipeline: "Pipeline") -> list[int]:
+    with duckdb.connect(pipeline.folder / "out.duckdb", read_only=True) as database:
+        return [id_ for (id_,) in database.execute("SELECT id FROM rest_items ORDER BY 1").fetchall()]
 
 
 def test_a_lookback_brings_the_records_of_the_overlap_again(pipeline: "Pipeline", api: RestStandIn) -> None:

@@ -1,11 +1,12 @@
 """Stand-ins for the APIs of the presets. They behave like the documentation of these APIs: caps, limits and refusals
 included."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from standins.rest.server import TOKEN, Asked, Json, Reply, RestStandIn, by_link
+from standins.rest.server import TOKEN, Asked, Json, Reply, RestStandIn, Route, by_link
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 BEARER: Json = {"type": "bearer", "params": {"token": TOKEN}}
@@ -16,6 +17,24 @@ EVENTS = 9  # two per minute from START
 CAP = 10_000  # records of a search
 SECONDS_BETWEEN = 7  # of the edits of contacts, from START
 ORG: Json = {"variables": {"org": "acme"}, "authentication": BEARER}
+
+
+class Throttle:
+    """Refuses the second request of each list once, for its rate. ``refused``: the lists."""
+
+    def __init__(self, api: RestStandIn) -> None:
+        self._counts = Counter[str]()
+        api.refused = self.refused = list[str]()
+
+    def __call__(self, route: Route) -> Route:
+        def answer(asked: Asked) -> Reply | Any:
+            self._counts[asked.path] += 1
+            if self._counts[asked.path] != 2:
+                return route(asked)
+            self.refused.append(asked.path)
+            return Reply({"message": "You have reached your limit."}, 429, {"Retry-After": "0"})
+
+        return answer
 
 
 def pokeapi(api: RestStandIn) -> None:
@@ -87,7 +106,9 @@ def stripe(api: RestStandIn) -> None:
         return {"object": "list", "data": found[begin : begin + size], "has_more": begin + size < len(found)}
 
     api.admits = lambda asked: asked.headers.get("authorization") == f"Bearer {TOKEN}"
+    once = Throttle(api)
     api.routes["/events"] = api.routes["/subscriptions"] = listed
+    api.routes |= {f"/{name}": once(listed) for name in ("charges", "customers", "invoices")}
 
 
 def hubspot(api: RestStandIn, count: int) -> None:
@@ -113,6 +134,7 @@ def hubspot(api: RestStandIn, count: int) -> None:
             page["paging"] = {"next": {"after": str(begin + size)}}
         return page
 
+    once = Throttle(api)
     archived = [_contact(number, {}) | {"archived": True} for number in range(3)]
     api.admits = lambda asked: asked.headers.get("authorization") == f"Bearer {TOKEN}"
     api.routes |= {
@@ -121,6 +143,9 @@ def hubspot(api: RestStandIn, count: int) -> None:
         "/crm/v3/objects/p_cars/search": lambda asked: search(asked, "hs_lastmodifieddate"),
         "/crm/v3/objects/p_cars": lambda asked: {"results": archived},
     }
+    for name in ("companies", "deals", "tickets"):
+        path = f"/crm/v3/objects/{name}/search"
+        api.routes[path] = once(lambda asked: search(asked, "hs_lastmodifieddate"))
 
 
 def _contact(number: int, properties: dict[str, Any]) -> Json:

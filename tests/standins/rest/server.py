@@ -1,6 +1,7 @@
 """A stand-in for APIs of many styles: one set of records, and an address for each style of paging.
 
-Every request is noted in ``served``, so that a test can say which page was asked for how often.
+Every request is noted in ``served``, so that a test can say which page was asked for how often. ``refused``: the paths
+that a stand-in has throttled.
 """
 
 import json
@@ -54,6 +55,7 @@ class RestStandIn(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.routes: dict[str, Route] = {}
         self.served: list[Asked] = []
+        self.refused: list[str] = []
         self.before: Callable[[Asked], Reply | None] = lambda asked: None
         self.admits: Callable[[Asked], bool] = lambda asked: True
         self._lock = threading.Lock()
