@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 from connectors.sources.rest.conftest import block, ids, pages_of, records_of, window
@@ -9,6 +10,7 @@ from standins.rest.server import by_page, changed_within, items
 
 from bizon.common.clock import fixed_at
 from bizon.common.errors.errors import ConfigError, SourceFetchError
+from bizon.connectors.sources.rest.src.client import _seconds_behind
 from bizon.connectors.sources.rest.src.moments import Moments
 
 SINCE = {"cursor_field": "updated_at", "since": {"param": "since"}, "until": {"param": "until"}}
@@ -272,3 +274,37 @@ def test_writing_rounds_down_and_up_to_units(layout):
     moment = datetime(2024, 5, 1, 10, 0, 0, 250_500, tzinfo=UTC)
     assert moments.read(moments.written(moment)) <= moment <= moments.read(moments.ceiled(moment))
     assert moments.read(moments.ceiled(moment)) - moments.read(moments.written(moment)) == moments.unit
+
+
+@pytest.mark.parametrize(
+    ("minutes", "lookback", "mode", "warnings"),
+    [
+        (5, None, "incremental", 1),
+        (5, 600, "incremental", 0),
+        (5, None, "full_refresh", 0),
+        (-5, None, "incremental", 0),
+    ],
+)
+def test_a_clock_of_the_api_that_is_behind_is_reported_once(api, log_text, minutes, lookback, mode, warnings):
+    """The answers have the real time, and this process is ahead of it."""
+    serve(api)
+    source = {**block(api, endpoint(**({"lookback": lookback} if lookback else {}))), "sync_mode": mode}
+    with fixed_at(datetime.now(UTC) + timedelta(minutes=minutes)):
+        assert len(pages_of(source, window("2024-05-01T00:00:00"), restarts=False)) > 1
+    assert log_text().count(" s behind: changes may be in the window of no run; set `incremental.lookback`") == warnings
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "soon"}, {"Date": "Thu, 01 Jan 1970 00:00:00 GMT", "Age": "old"}])
+def test_an_answer_without_a_time_says_nothing_of_a_clock(date):
+    class Answered:
+        headers = date
+
+    assert _seconds_behind(Answered()) == 0
+
+
+def test_an_answer_of_a_cache_is_as_old_as_it_says():
+    class Answered:
+        headers: ClassVar = {"Date": "Thu, 01 Jan 1970 00:00:00 -0000", "Age": "50"}
+
+    with fixed_at(datetime(1970, 1, 1, 0, 1, tzinfo=UTC)):
+        assert _seconds_behind(Answered()) == 10

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import requests
 
+from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import is_in_time, stop_sign
@@ -21,15 +23,18 @@ if TYPE_CHECKING:
     from bizon.source.config import HttpRetriesConfig
 
 _NO_CONTENT = 204
+_USUAL = 60.0  # seconds by which clocks differ that nobody watches
 
 
 class Client:
-    """Used by one source, on the threads that fetch."""
+    """Used by one source, on the threads that fetch. ``overlap``: seconds that the windows of two runs share; None when
+    the source reads no windows."""
 
-    def __init__(self, session: Session, api: Api, retries: "HttpRetriesConfig") -> None:
+    def __init__(self, session: Session, api: Api, retries: "HttpRetriesConfig", overlap: float | None = None) -> None:
         self._session = session
         self._api = api
         self._policy = CappedRetry.from_config(retries)
+        self._overlap = overlap
 
     def send(self, parts: "Parts", rules: Sequence["ErrorRule"], layout: str) -> Answer | str:
         """The page that a request asks for; or, where a rule says to skip it, the reason as a text.
@@ -71,9 +76,19 @@ class Client:
             response, failure = cast("Response", error.response), self._safe(error)
         except requests.RequestException as error:
             raise self._safe(error) from None
+        self._compare_clocks(response)
         response.url = self._api.masked(response.url)
         response.request.url = self._api.masked(response.request.url or "")
         return response, failure
+
+    def _compare_clocks(self, response: "Response") -> None:
+        """Warn once when the API's clock is so far behind that a change is stamped before the window it belongs to."""
+        overlap, self._overlap = self._overlap, None
+        if overlap is not None and (behind := _seconds_behind(response)) > overlap + _USUAL:
+            logger.warning(
+                f"the clock of {shown_url(self._api.base_url)} is {behind:.0f} s behind: changes may be in the window "
+                "of no run; set `incremental.lookback` to more than that, or correct the clock of this machine"
+            )
 
     def _value(self, response: "Response", failure: Exception | None, layout: str) -> Any:
         """The JSON value of an answer. An error is decoded for the rules alone: None when it is not JSON."""
@@ -97,3 +112,13 @@ class Client:
         if text != self._api.masked(text):
             error.args = (self._api.masked(text),)
         return error
+
+
+def _seconds_behind(response: "Response") -> float:
+    """By how much the clock of a server differs from ours; 0 where it does not say. An answer of a cache has an age."""
+    try:
+        said = as_utc(parsedate_to_datetime(response.headers.get("Date", "")))
+        age = float(response.headers.get("Age", 0))
+    except ValueError:
+        return 0.0
+    return (utc_now() - said).total_seconds() - age

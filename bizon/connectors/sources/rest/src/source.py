@@ -41,7 +41,7 @@ class RestSource(AbstractSource):
         http = self._http
         self._ahead: Ahead[Any, Answer | str] = Ahead(http.concurrency)
         api = Api(config.base_url, config.hidden_params, config.token_in_path)
-        self._client = Client(self.session, api, http.retries)
+        self._client = Client(self.session, api, http.retries, config.window_overlap if config.is_incremental else None)
         self._tokens = Tokens(Hidden(config))
         self._reader = self._reader_of(config.stream)
 
