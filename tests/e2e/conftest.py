@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,12 @@ class Pipeline:
 
     def jobs(self) -> list[tuple[str, str | None]]:
         """Status and error of each job, oldest first."""
-        connection = sqlite3.connect(self.folder / "state.sqlite3")
-        try:
-            return connection.execute("SELECT status, error_message FROM stream_jobs ORDER BY created_at").fetchall()
-        finally:
-            connection.close()
+        return self.in_state("SELECT status, error_message FROM stream_jobs ORDER BY created_at")
+
+    def in_state(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Change or read the state behind bizon's back."""
+        with closing(sqlite3.connect(self.folder / "state.sqlite3")) as connection, connection:
+            return connection.execute(statement, values).fetchall()
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ and ``failure_class`` agree."""
 import json
 import re
 import socket
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,8 +111,7 @@ def _no_database(pipeline: "Pipeline", _: Fixtures) -> None:
 
 def _state_of_a_newer_release(pipeline: "Pipeline", _: Fixtures) -> None:
     pipeline.run()
-    with closing(sqlite3.connect(pipeline.folder / "state.sqlite3")) as state, state:
-        state.execute("UPDATE bizon_schema SET version = 4711")
+    pipeline.in_state("UPDATE bizon_schema SET version = 4711")
 
 
 def postgres(**changes: object) -> "Callable[[Pipeline, Fixtures], None]":

@@ -3,12 +3,10 @@
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import commands
 import pytest
@@ -25,12 +23,6 @@ RUNNERS = ["thread", "process"]
 COMMIT = "create_destination_cursor"
 WHO = r"is being run by process {pid} on host '{host}' \(owner \w{{8}}\), started \d+ s ago, last heartbeat \d+ s ago"
 WaitFor = Callable[[Callable[[], bool]], None]
-
-
-def in_state(pipeline: "Pipeline", statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Change or read the state behind bizon's back."""
-    with closing(sqlite3.connect(pipeline.folder / "state.sqlite3")) as connection, connection:
-        return connection.execute(statement, values).fetchall()
 
 
 def status(pipeline: "Pipeline") -> "subprocess.CompletedProcess[str]":
@@ -80,12 +72,12 @@ def test_two_simultaneous_first_starts_give_one_run_and_one_refusal(
 @pytest.mark.lesson("F-08")
 def test_the_lease_of_a_run_on_another_host_blocks_until_it_expires(pipeline: "Pipeline", wait_for: WaitFor) -> None:
     pid = killed_at_page_2(pipeline, wait_for)
-    in_state(pipeline, "UPDATE stream_leases SET host = 'elsewhere', place = 'another boot'")
+    pipeline.in_state("UPDATE stream_leases SET host = 'elsewhere', place = 'another boot'")
     blocked = pipeline.run(expect=3)
     assert re.search(WHO.format(pid=pid, host="elsewhere"), blocked.stderr)
     assert "Traceback" not in blocked.stderr
     assert pipeline.trace() == []
-    in_state(pipeline, "UPDATE stream_leases SET expires_at = ?", str(datetime.now(UTC) - timedelta(hours=1))[:26])
+    pipeline.in_state("UPDATE stream_leases SET expires_at = ?", str(datetime.now(UTC) - timedelta(hours=1))[:26])
     pipeline.run()
     assert pipeline.trace() == ["page 2", "page 3"]
     assert pipeline.ids() == EVERYTHING
@@ -95,7 +87,7 @@ def test_the_lease_of_a_run_on_another_host_blocks_until_it_expires(pipeline: "P
 def test_the_lease_of_a_run_on_another_host_expires_by_itself(pipeline: "Pipeline", wait_for: WaitFor) -> None:
     pipeline.set("engine.runner.config.lease_ttl", 2)
     killed_at_page_2(pipeline, wait_for)
-    in_state(pipeline, "UPDATE stream_leases SET host = 'elsewhere', place = 'another boot'")
+    pipeline.in_state("UPDATE stream_leases SET host = 'elsewhere', place = 'another boot'")
     wait_for(lambda: pipeline.run(expect=None).returncode == 0)
     assert pipeline.trace() == ["page 2", "page 3"]
     assert pipeline.ids() == EVERYTHING
@@ -119,7 +111,7 @@ def test_a_run_that_was_frozen_until_another_took_over_cannot_commit(
     os.killpg(frozen.pid, signal.SIGCONT)
     assert_clear_failure(finished(frozen), "another run")
     assert (pipeline.folder / "out.json").read_bytes() == output
-    assert in_state(pipeline, "SELECT count(*), sum(rows_written) FROM destination_cursors") == [(4, 20)]
+    assert pipeline.in_state("SELECT count(*), sum(rows_written) FROM destination_cursors") == [(4, 20)]
     pipeline.run("--runner", runner)
     assert pipeline.ids() == EVERYTHING
 
@@ -170,7 +162,7 @@ def test_two_runs_that_overlap_because_one_was_frozen_end_with_every_record_once
         frozen = pipeline.start()
     wait_for(lambda: noted(pipeline, COMMIT) != [])
     os.killpg(frozen.pid, signal.SIGSTOP)
-    in_state(pipeline, "UPDATE stream_leases SET expires_at = renewed_at")
+    pipeline.in_state("UPDATE stream_leases SET expires_at = renewed_at")
     with fault(hold={"finalize": 1}):
         other = pipeline.start()
     wait_for(lambda: noted(pipeline, "finalize") != [])
@@ -200,11 +192,11 @@ def test_a_state_of_an_older_release_is_upgraded_and_its_job_resumed(
     pipeline.destination(buffer_size=0).source(fail_at=2).run(expect=1)
     asked = len(pipeline.trace())
     for statement in left_behind:
-        in_state(pipeline, statement)
+        pipeline.in_state(statement)
     pipeline.source(fail_at=None).run()
     assert pipeline.trace()[asked:] == ["page 2", "page 3"]
     assert pipeline.ids() == EVERYTHING
-    assert in_state(pipeline, "SELECT max(version) FROM bizon_schema") == [(CURRENT,)]
+    assert pipeline.in_state("SELECT max(version) FROM bizon_schema") == [(CURRENT,)]
     pipeline.run()
     assert pipeline.ids() == EVERYTHING
 
@@ -212,13 +204,13 @@ def test_a_state_of_an_older_release_is_upgraded_and_its_job_resumed(
 def test_a_state_of_a_newer_release_is_refused_and_left_alone(pipeline: "Pipeline") -> None:
     pipeline.run()
     asked = pipeline.trace()
-    in_state(pipeline, "INSERT INTO bizon_schema VALUES (99, '2036-01-01 00:00:00.000000')")
-    jobs = in_state(pipeline, "SELECT * FROM stream_jobs")
+    pipeline.in_state("INSERT INTO bizon_schema VALUES (99, '2036-01-01 00:00:00.000000')")
+    jobs = pipeline.in_state("SELECT * FROM stream_jobs")
     for refused in (pipeline.run(expect=None), status(pipeline)):
         assert_clear_failure(refused, f"the state tables have version 99, this bizon knows versions up to {CURRENT}")
     assert pipeline.trace() == asked
-    assert in_state(pipeline, "SELECT * FROM stream_jobs") == jobs
-    in_state(pipeline, "DELETE FROM bizon_schema WHERE version = 99")
+    assert pipeline.in_state("SELECT * FROM stream_jobs") == jobs
+    pipeline.in_state("DELETE FROM bizon_schema WHERE version = 99")
     pipeline.run()
     assert pipeline.ids() == EVERYTHING
 
@@ -232,8 +224,7 @@ def test_two_running_jobs_do_not_stop_a_pipeline(
     """Used to fail, every time, because at most one row was expected. The newest one is resumed."""
     killed_at_page_2(pipeline, wait_for)
     columns = "name, source_name, stream_name, sync_mode, attempt, total_records_to_fetch, updated_at, status"
-    in_state(
-        pipeline,
+    pipeline.in_state(
         f"INSERT INTO stream_jobs (id, created_at, {columns}) "
         f"SELECT 'twin', strftime('%Y-%m-%d %H:%M:%f000', created_at, ?), {columns} FROM stream_jobs",
         "+1 second" if later else "-1 second",

@@ -3,9 +3,7 @@ and by commands that share the job (`--join`). Each record is there once."""
 
 import json
 import signal
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,15 +71,10 @@ def divided(request: pytest.FixtureRequest, pipeline: "Pipeline", api: RestStand
     return pipeline.destination(format="parquet", buffer_size=0)
 
 
-def query(pipeline: "Pipeline", statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(pipeline.folder / "state.sqlite3")) as state:
-        return state.execute(statement).fetchall()
-
-
 def check(pipeline: "Pipeline") -> None:
     assert sorted(pipeline.ids("out.parquet")) == list(range(ROWS))
-    assert query(pipeline, "SELECT status FROM stream_jobs") == [("succeeded",)]
-    assert len(query(pipeline, "SELECT job_id FROM stream_partitions")) > 2
+    assert pipeline.in_state("SELECT status FROM stream_jobs") == [("succeeded",)]
+    assert len(pipeline.in_state("SELECT job_id FROM stream_partitions")) > 2
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])

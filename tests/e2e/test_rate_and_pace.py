@@ -1,10 +1,8 @@
 """Streams and partitions of a run share one rate limit, and a slow one holds up no other."""
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -89,14 +87,9 @@ def test_a_partition_whose_pages_do_not_come_holds_up_no_other(
     assert sorted(pipeline.ids()) == list(range(count))
 
 
-def query(pipeline: "Pipeline", statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(pipeline.folder / "state.sqlite3")) as state:
-        return state.execute(statement).fetchall()
-
-
 def is_planned(pipeline: "Pipeline") -> bool:
     """Whether a request is one of a partition, and not the check of the connection."""
-    return bool(query(pipeline, "SELECT job_id FROM stream_partitions"))
+    return bool(pipeline.in_state("SELECT job_id FROM stream_partitions"))
 
 
 def others_are_done(pipeline: "Pipeline", *, joined: bool) -> bool:
@@ -112,6 +105,6 @@ def others_are_done(pipeline: "Pipeline", *, joined: bool) -> bool:
 def left(pipeline: "Pipeline", *, joined: bool) -> int | None:
     """The partitions that are not done; None when nothing is committed."""
     if joined:
-        return sum(not done for (done,) in query(pipeline, "SELECT done FROM stream_partitions"))
-    last = query(pipeline, "SELECT pagination FROM destination_cursors ORDER BY to_source_iteration DESC LIMIT 1")
+        return sum(not done for (done,) in pipeline.in_state("SELECT done FROM stream_partitions"))
+    last = pipeline.in_state("SELECT pagination FROM destination_cursors ORDER BY to_source_iteration DESC LIMIT 1")
     return json.loads(last[0][0])["bizon_partitions"]["left"] if last else None

@@ -2,10 +2,8 @@
 
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +90,7 @@ def children_before(api: RestStandIn, place: str) -> int:
 def wait_until_all_is_committed(pipeline: "Pipeline", pages: int) -> None:
     """The time limit of the test bounds it."""
     while True:
-        with closing(sqlite3.connect(pipeline.folder / "state.sqlite3")) as state:
-            found = state.execute("SELECT max(to_source_iteration) FROM destination_cursors").fetchone()[0]
+        ((found,),) = pipeline.in_state("SELECT max(to_source_iteration) FROM destination_cursors")
         if found is not None and found + 1 >= pages:
             return
         time.sleep(0.01)

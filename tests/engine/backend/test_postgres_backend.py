@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from engine.backend.older_tables import VERSION_5, VERSION_6
 from fakes import KEY
 from postgres import PASSWORD, Place, PrivateServer
 from sqlalchemy import update
@@ -168,13 +169,7 @@ def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_parti
     backend = opened(postgres)
     job_id = backend.create_stream_job(KEY, "full_refresh").id
     commit(backend, job_id, 0, rows=8)
-    for statement in (
-        "DROP INDEX ix_destination_cursors_part",
-        "ALTER TABLE destination_cursors DROP COLUMN partition_number",
-        "ALTER TABLE stream_jobs DROP COLUMN joined",
-        "DROP TABLE stream_partitions",
-        "UPDATE bizon_schema SET version = 5",
-    ):
+    for statement in VERSION_5:
         postgres.rows(statement)
     backend = opened(postgres)
     assert INDEX in postgres.rows(INDEXES_OF, postgres.schema)
@@ -189,13 +184,7 @@ def test_a_job_of_version_6_keeps_its_plan_and_can_be_joined(postgres: Place, op
     backend = opened(postgres)
     job_id = backend.create_stream_job(KEY, "full_refresh").id
     backend.keep_partitions(job_id, [{"part": 1}], epoch=0)
-    added = ("worker", "host", "pid", "place", "started", "renewed_at", "expires_at", "done", "next_state")
-    for statement in (
-        "DROP INDEX ix_destination_cursors_part",
-        "ALTER TABLE stream_jobs DROP COLUMN joined",
-        *(f"ALTER TABLE stream_partitions DROP COLUMN {name}" for name in added),
-        "UPDATE bizon_schema SET version = 6",
-    ):
+    for statement in VERSION_6:
         postgres.rows(statement)
     backend = opened(postgres)
     assert INDEX in postgres.rows(INDEXES_OF, postgres.schema)

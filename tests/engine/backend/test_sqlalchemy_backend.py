@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from annotated_types import MaxLen
+from engine.backend.older_tables import VERSION_5, VERSION_6
 from fakes import KEY, memory_backend
 from sqlalchemy import delete
 
@@ -196,14 +197,7 @@ def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_parti
     with open_backend(tmp_path / "state") as backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         commit(backend, job_id, 0, 3, rows=8)
-    edit(
-        tmp_path,
-        "DROP INDEX ix_destination_cursors_part",
-        "ALTER TABLE destination_cursors DROP COLUMN partition_number",
-        "DROP TABLE stream_partitions",
-        "DELETE FROM bizon_schema",
-        "INSERT INTO bizon_schema VALUES (5, '2026-01-01')",
-    )
+    edit(tmp_path, *VERSION_5)
     with open_backend(tmp_path / "state") as backend:
         assert backend.keep_partitions(job_id, [{"part": 1}], epoch=0) == ()
         commit(backend, job_id, 4, 4, rows=1)
@@ -216,15 +210,7 @@ def test_a_job_of_version_6_keeps_its_plan_and_can_be_joined(tmp_path: Path) -> 
     with open_backend(tmp_path / "state") as backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         backend.keep_partitions(job_id, [{"part": 1}], epoch=0)
-    added = ("worker", "host", "pid", "place", "started", "renewed_at", "expires_at", "done")
-    edit(
-        tmp_path,
-        "DROP INDEX ix_destination_cursors_part",
-        "ALTER TABLE stream_jobs DROP COLUMN joined",
-        *(f"ALTER TABLE stream_partitions DROP COLUMN {name}" for name in added),
-        "DELETE FROM bizon_schema",
-        "INSERT INTO bizon_schema VALUES (6, '2026-01-01')",
-    )
+    edit(tmp_path, *VERSION_6)
     with open_backend(tmp_path / "state") as backend:
         backend.join_job(job_id, epoch=0)
         part = backend.take_part(job_id, LeaseHolder("worker", "host", 1, "place", "1"), 60, lambda _holder: False)

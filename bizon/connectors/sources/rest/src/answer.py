@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     from bizon.common.errors.errors import SourceFetchError
 
 _NO_CONTENT = 204
-
-
-@lru_cache(maxsize=1)  # links come once per page, and tokens once per hour
-def _forms_of_all(tokens: frozenset[str]) -> tuple[str, ...]:
-    return forms_of(tokens)
+_forms_of = lru_cache(maxsize=1)(forms_of)  # links come once per page, and tokens once per hour
 
 
 class Api(NamedTuple):
@@ -91,7 +87,7 @@ class Answer:
         if not is_same_host(url, self._api.base_url):
             raise self.refused(f"the link to the next page leads to another host, {parts.hostname}")
         given = parse_qsl(parts.query, keep_blank_values=True)
-        tokens = _forms_of_all(registry.learned())
+        tokens = _forms_of(registry.learned())
         shown = [(name, value) for name, value in given if name not in self._api.hidden]
         kept = [(name, value) for name, value in shown if not any(form in value for form in tokens)]
         return url if len(kept) == len(given) else urlunsplit(parts._replace(query=urlencode(kept)))

@@ -139,7 +139,8 @@ class RestSource(AbstractSource):
     @property
     def _start(self) -> Place:
         """Where a stream begins, or a partition of parents."""
-        return self.partition if self.partition is not None and "waiting" in self.partition else {}
+        part = self.partition or {}
+        return part if "waiting" in part else {}
 
     def _whole(self, stream: str) -> Bounds:
         """The records that a full refresh of an endpoint reads."""
