@@ -3,9 +3,9 @@
 import difflib
 import importlib
 import inspect
-import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
@@ -57,43 +57,9 @@ def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
 
     Raises ConfigError for an unknown source or stream, MissingDependencyError when its extra is not installed.
     """
-    folder = SOURCES_ROOT / name
-    if name not in os.listdir(SOURCES_ROOT) or not (folder / "src").exists():
-        return _from_plugin(name, stream, [path.parent.name for path in SOURCES_ROOT.glob("*/src")])
-    return _from_source_py(name, folder, stream) or _from_any_module(name, folder, stream)
-
-
-def _from_source_py(name: str, folder: Path, stream: str | None) -> type[AbstractSource] | None:
-    """The class in ``source.py``, its usual place. None when the class is elsewhere."""
-    if not (folder / "src" / "source.py").is_file():
-        return None
-    try:
-        module = _import_source(name, f"{SOURCES_PACKAGE}.{name}.src.source")
-    except SyntaxError:  # ``_from_any_module`` reports it with its line
-        return None
-    classes = concrete_classes(module, AbstractSource)
-    return next((each for each in classes if stream is None or _offers(streams_of(each), stream)), None)
-
-
-def _from_any_module(name: str, folder: Path, stream: str | None) -> type[AbstractSource]:
-    from bizon.source.discover_ast import inspect_source
-
-    named = inspect_source(folder, SOURCES_PACKAGE)
-    usable = [info for info in named if info.error is None]
-    if not usable:
-        raise ConfigError(f"source '{name}' cannot be used: {named[0].error}")
-    names = [stream for info in usable for stream in info.streams or ()]
-    for info in sorted(usable, key=lambda info: info.streams is None):
-        if stream is not None and info.streams is not None and not _offers(info.streams, stream):
-            continue
-        source_class: type[AbstractSource] = getattr(_import_source(name, info.module), info.class_name)
-        if stream is None or _offers(offered := streams_of(source_class), stream):
-            return source_class
-        names += offered
-    raise _no_such_stream(name, stream or "", names)
-
-
-def _from_plugin(name: str, stream: str | None, built_in: list[str]) -> type[AbstractSource]:
+    built_in = sorted(path.parent.name for path in SOURCES_ROOT.glob("*/src"))
+    if name in built_in:
+        return _offering(_built_in_classes(name, stream), stream, name)
     from bizon.discovery.plugins import SOURCES, plugin_classes, plugins
 
     if classes := plugin_classes(SOURCES, name, AbstractSource, KIND):
@@ -102,17 +68,32 @@ def _from_plugin(name: str, stream: str | None, built_in: list[str]) -> type[Abs
     raise ConfigError(f"there is no source '{name}'{_choices('sources', name, names)}")
 
 
-def _offering(classes: list[type[AbstractSource]], stream: str | None, source: str) -> type[AbstractSource]:
-    """The first class, or the first that offers the stream. Raises ConfigError, which names ``source``."""
-    if stream is None:
-        return classes[0]
+def _built_in_classes(name: str, stream: str | None) -> Iterator[type[AbstractSource]]:
+    """The classes of a built-in source: first what ``source.py`` defines, then classes known to offer the stream, then
+    the others. A module is imported when its classes are asked for."""
+    package = f"{SOURCES_PACKAGE}.{name}.src"
+    with suppress(SyntaxError):  # the syntax trees report it with its line
+        if (SOURCES_ROOT / name / "src" / "source.py").is_file():
+            yield from concrete_classes(_import_source(name, f"{package}.source"), AbstractSource)
+    from bizon.source.discover_ast import inspect_source
+
+    infos = inspect_source(SOURCES_ROOT / name, SOURCES_PACKAGE)
+    if infos[0].error is not None:
+        raise ConfigError(f"source '{name}' cannot be used: {infos[0].error}")
+    for info in sorted(infos, key=lambda info: not _offers(info.streams or (), stream)):
+        if info.module != f"{package}.source":
+            yield getattr(_import_source(name, info.module), info.class_name)
+
+
+def _offering(classes: Iterable[type[AbstractSource]], stream: str | None, source: str) -> type[AbstractSource]:
+    """The first class that offers the stream. Raises ConfigError, which names ``source``."""
     names: list[str] = []
     for source_class in classes:
-        offered = streams_of(source_class)
+        offered = [] if stream is None else streams_of(source_class)
         if _offers(offered, stream):
             return source_class
         names += offered
-    raise _no_such_stream(source, stream, names)
+    raise _no_such_stream(source, stream or "", names)
 
 
 def load_custom_source(path: str | Path, stream: str | None = None) -> type[AbstractSource]:
@@ -167,8 +148,8 @@ def validate_stream(source_class: type[AbstractSource], config: SourceConfig) ->
         )
 
 
-def _offers(streams: Sequence[str], stream: str) -> bool:
-    return stream in streams or ANY_STREAM in streams
+def _offers(streams: Sequence[str], stream: str | None) -> bool:
+    return stream is None or stream in streams or ANY_STREAM in streams
 
 
 def _no_such_stream(source: str, stream: str, names: Sequence[str]) -> ConfigError:

@@ -8,7 +8,7 @@ import ast
 from pathlib import Path
 from typing import NamedTuple
 
-from bizon.source.discover_classes import Function, SourceClass, SourceFolder, UnreadableError
+from bizon.source.discover_classes import Function, SourceClass, UnreadableError, source_classes
 
 
 class SourceInfo(NamedTuple):
@@ -37,16 +37,14 @@ def inspect_source(folder: Path, package: str) -> list[SourceInfo]:
     """The source classes in ``folder/src``, the most derived first. When there are none, one entry with ``error``."""
     src = folder / "src"
     try:
-        classes = SourceFolder(src, f"{package}.{folder.name}.src").sources()
+        classes = source_classes(src, f"{package}.{folder.name}.src")
         infos = [_described(folder.name, each) for each in classes if not each.is_abstract()]
     except UnreadableError as error:
         return [SourceInfo(folder.name, error=str(error))]
-    if infos:
-        return infos
     found = "no class in it extends AbstractSource"
     if classes:
         found = f"no class in it is complete: {', '.join(each.node.name for each in classes)} must define streams()"
-    return [SourceInfo(folder.name, error=f"{src}: {found}")]
+    return infos or [SourceInfo(folder.name, error=f"{src}: {found}")]
 
 
 def is_stub_text(text: str) -> bool:
@@ -56,34 +54,29 @@ def is_stub_text(text: str) -> bool:
         body = ast.parse(text).body
     except SyntaxError:
         return False
-    return bool(body) and isinstance(body[0], Function) and _is_stub(body[0])
+    return bool(body) and isinstance(body[0], Function) and not _statements(body[0])
 
 
 def _described(name: str, source: SourceClass) -> SourceInfo:
     methods = source.methods()
     _, incremental = methods.get("get_records_after", (None, None))
-    return SourceInfo(
-        name=name,
-        module=source.module.name,
-        class_name=source.node.name,
-        streams=_streams(*methods["streams"]),
-        supports_incremental=incremental is not None and not _is_stub(incremental),
-    )
+    streams = _streams(*methods["streams"])
+    is_incremental = incremental is not None and bool(_statements(incremental))
+    return SourceInfo(name, source.module.name, source.node.name, streams, is_incremental)
 
 
 def _streams(owner: SourceClass, function: Function) -> list[str] | None:
     """The names that ``streams()`` returns; None when an import is needed. ``owner`` defines the function."""
-    names: list[str | None] = [None]
-    match [statement for statement in function.body if not _does_nothing(statement)]:
+    enum: ast.expr
+    match _statements(function):
         case [ast.Return(value=ast.List(elts=elements) | ast.Tuple(elts=elements))]:
             names = [_name(owner, element) for element in elements]
+            return None if None in names else [name for name in names if name is not None]
         case [ast.Return(value=ast.Call(func=ast.Name(id="list"), args=[enum], keywords=[]))]:
-            names = [*dict.fromkeys(_members(owner, enum).values())] or [None]
+            return _values(owner, enum)
         case [ast.Return(value=ast.ListComp(elt, [ast.comprehension(ast.Name(id=each), enum, [])]))]:
-            if ast.unparse(elt) in (each, f"{each}.value"):
-                names = [*dict.fromkeys(_members(owner, enum).values())] or [None]
-    known = [name for name in names if name is not None]
-    return known if len(known) == len(names) else None
+            return _values(owner, enum) if ast.unparse(elt) in (each, f"{each}.value") else None
+    return None
 
 
 def _name(owner: SourceClass, element: ast.expr) -> str | None:
@@ -94,23 +87,23 @@ def _name(owner: SourceClass, element: ast.expr) -> str | None:
         case ast.Attribute(value=ast.Attribute() as member, attr="value"):
             return _name(owner, member)
         case ast.Attribute(value=enum, attr=name):
-            return _members(owner, enum).get(name)
+            return owner.members_of(enum).get(name)
     return None
 
 
-def _members(owner: SourceClass, enum: ast.expr) -> dict[str, str]:
-    found = owner.find(enum)
-    return {} if found is None else found.members()
+def _values(owner: SourceClass, enum: ast.expr) -> list[str] | None:
+    return list(dict.fromkeys(owner.members_of(enum).values())) or None
 
 
-def _is_stub(function: Function) -> bool:
-    return all(map(_does_nothing, function.body))
+def _statements(function: Function) -> list[ast.stmt]:
+    """The body without what does nothing; empty for a stub."""
+    return [statement for statement in function.body if not _does_nothing(statement)]
 
 
 def _does_nothing(statement: ast.stmt) -> bool:
     match statement:
         case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
-        case ast.Raise(exc=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))):
-            return name == "NotImplementedError"
+        case ast.Raise(exc=ast.Name(id="NotImplementedError") | ast.Call(func=ast.Name(id="NotImplementedError"))):
+            return True
     return False

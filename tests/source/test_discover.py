@@ -134,7 +134,7 @@ def test_loading_imports_the_one_module(built_in):
 def test_the_class_with_the_stream_is_loaded(built_in):
     built_in("shop", source=class_text("A", "'a'"), more=class_text("B", "'b'"), dyn=class_text("C", "'c'.lower()"))
     assert [load_source("shop", stream).__name__ for stream in "abc"] == ["A", "B", "C"]
-    with pytest.raises(ConfigError, match=r"no stream 'd' \(available streams: b, a, c\)"):
+    with pytest.raises(ConfigError, match=r"no stream 'd' \(available streams: a, c, b\)"):
         load_source("shop", "d")
 
 

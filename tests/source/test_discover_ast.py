@@ -125,6 +125,21 @@ def test_an_enum_may_come_from_a_module_in_the_same_folder(folder, line, use):
 
 
 @pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("from .config import Streams", {"other": ENUM}),
+        ("from elsewhere import Streams", {}),
+        ("import config", {}),
+        ("", {}),
+    ],
+)
+def test_an_enum_of_several_files_or_from_outside_the_folder_needs_an_import(folder, line, more):
+    use = "config.Streams" if line == "import config" else "Streams"
+    path = folder(source=source(f"return list({use})", line), config=ENUM.replace('"a"', '"x"'), **more)
+    assert only(path).streams is None
+
+
+@pytest.mark.parametrize(
     "header",
     [
         "from bizon.source.source import AbstractSource\nclass S(AbstractSource):",
