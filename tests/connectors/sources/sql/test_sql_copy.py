@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from postgres import Place
 
 from bizon.connectors.sources.sql.src import copied, postgres_copying
+from bizon.connectors.sources.sql.src.config import SqlSourceConfig
 from bizon.connectors.sources.sql.src.copied import unescaped
+from bizon.connectors.sources.sql.src.database_rows import laid_out
+from bizon.connectors.sources.sql.src.databases import database_of
+from bizon.connectors.sources.sql.src.relation import relation_of
 
 HOSTILE = [
     *(chr(code) for code in (*range(1, 32), 34, 39, 92, 127, 0x85, 0x2028, 0xFFFD, 0x1F600)),
@@ -94,3 +98,14 @@ def test_a_timestamp_is_read_from_the_cursor(filled: Place) -> None:
 def test_an_escaped_text_comes_back(text: str) -> None:
     escapes = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
     assert unescaped("".join(escapes.get(each, each) for each in text)) == text
+
+
+@pytest.mark.parametrize(("key", "added"), [(["id"], 0), (["word", "id"], 0), (["many"], 1), (["many", "id"], 1)])
+def test_a_key_that_is_a_column_is_not_sent_twice(filled: Place, key: list[str], added: int):
+    """An array is sent again, because it is text in a key."""
+    config = SqlSourceConfig(name="sql", stream="t", url=postgres_url(filled), primary_key=key)
+    with closing(database_of(config)) as database:
+        relation = relation_of(config, database)
+        selected, layout = laid_out(database.flavour, relation, relation.key)
+    assert len(selected) == len(relation.columns) + added
+    assert [relation.columns[at].name for at in layout.keys if at < len(relation.columns)] == key[added:]

@@ -38,25 +38,26 @@ class Rule(NamedTuple):
 
 
 class CopiedPage:
-    """Rows as COPY wrote them, a line each: first the columns of the stream, then the columns that order the pages.
-    ``blocks``: ``AT_ONCE`` rows each, the last one perhaps fewer; ``rules``: of all columns."""
+    """Rows as COPY wrote them, a line each. ``blocks``: ``AT_ONCE`` rows each, the last one perhaps fewer; ``rules``:
+    those for the columns of the stream; ``keys``: those for the columns that order the pages."""
 
-    def __init__(self, blocks: Sequence[bytes], layout: "Layout", rules: Sequence[Rule]) -> None:
+    def __init__(self, blocks: Sequence[bytes], layout: "Layout", rules: Sequence[Rule], keys: Sequence[Rule]) -> None:
         self._blocks = blocks
         self._layout = layout
         self._rules = rules
+        self._keys = keys
+        self._width = max([len(rules) - 1, *layout.keys]) + 1
 
     def __len__(self) -> int:
         return (len(self._blocks) - 1) * AT_ONCE + self._blocks[-1].count(b"\n") if self._blocks else 0
 
     def key(self, row: int) -> list[Any]:
         """The values that order a row."""
-        before = len(self._layout.columns)
         block, at = self._blocks[row // AT_ONCE], row % AT_ONCE
         after = block.count(b"\n") - at  # a key is mostly asked for at the end of a page
-        texts = block.rsplit(b"\n", after + 1)[-after - 1].decode().split("\t")[before:]
-        rules = zip(texts, self._rules[before:], strict=True)
-        return [None if text == _NULL else rule.load(unescaped(text)) for text, rule in rules]
+        texts = block.rsplit(b"\n", after + 1)[-after - 1].decode().split("\t")
+        found = [(texts[at], rule) for at, rule in zip(self._layout.keys, self._keys, strict=True)]
+        return [None if text == _NULL else rule.load(unescaped(text)) for text, rule in found]
 
     def lines(self, count: int) -> JsonLines:
         """The first rows as a page."""
@@ -74,7 +75,7 @@ class CopiedPage:
     def _frame(self, lines: bytes) -> pl.DataFrame:
         return pl.read_csv(
             lines,
-            schema={f"column_{at}": pl.String() for at in range(len(self._rules))},
+            schema={f"column_{at}": pl.String() for at in range(self._width)},
             has_header=False,
             separator="\t",
             quote_char=None,
@@ -84,13 +85,14 @@ class CopiedPage:
 
     def _objects(self, frame: pl.DataFrame) -> pl.Series:
         marks = [f"{',' if at else '{'}{orjson.dumps(name).decode()}:" for at, name in enumerate(self._layout.names)]
-        frame, values = self._as_json(frame, range(len(marks)))
+        frame, values = self._as_json(frame, dict(enumerate(self._rules)))
         parts = [part for mark, value in zip(marks, values, strict=True) for part in (mark, *value)]
         return frame.select(in_a_row([*parts, "}"])).to_series()
 
-    def _as_json(self, frame: pl.DataFrame, positions: Sequence[int]) -> tuple[pl.DataFrame, list[Parts]]:
-        """Values as parts of a text. Columns with texts that need it are converted text by text before."""
-        rules = {frame.columns[at]: self._rules[at] for at in positions}
+    def _as_json(self, frame: pl.DataFrame, rules_at: dict[int, Rule]) -> tuple[pl.DataFrame, list[Parts]]:
+        """Values as parts of a text. Columns with texts that need it are converted text by text before. ``rules_at``:
+        by the positions of the columns."""
+        rules = {frame.columns[at]: rule for at, rule in rules_at.items()}
         tests = [
             (pl.lit(True) if rule.is_slow is None else rule.is_slow(pl.col(name)).any()).alias(name)
             for name, rule in rules.items()
@@ -104,13 +106,14 @@ class CopiedPage:
         ]
 
     def _ids(self, frame: pl.DataFrame) -> pl.Series:
-        positions = [len(self._layout.columns) + at for at in self._layout.own]
-        if len(positions) == 1 and self._rules[positions[0]].load is not bool_of:
-            texts = frame.to_series(positions[0])
+        rules = {self._layout.keys[at]: self._keys[at] for at in self._layout.own}
+        position, *others = rules
+        if not others and rules[position].load is not bool_of:
+            texts = frame.to_series(position)
             is_plain = not texts.str.contains("\\", literal=True).any()
             return texts if is_plain else pl.Series([unescaped(text) for text in texts], dtype=pl.String)
-        frame, values = self._as_json(frame, positions)
-        if len(positions) == 1:
+        frame, values = self._as_json(frame, rules)
+        if not others:
             return frame.select(in_a_row(values[0])).to_series()
         listed = [part for value in values for part in (",", *value)][1:]
         return frame.select(in_a_row(["[", *listed, "]"])).to_series()

@@ -10,18 +10,22 @@ from bizon.connectors.sources.sql.src.values import plain
 from bizon.source.models import JsonLines
 
 if TYPE_CHECKING:
-    from bizon.connectors.sources.sql.src.flavour import Column
+    import sqlalchemy as sa
+
+    from bizon.connectors.sources.sql.src.flavour import Column, Flavour
     from bizon.connectors.sources.sql.src.relation import Relation
 
 Row = Sequence[Any]
 
 
 class Layout(NamedTuple):
-    """The values of a row: of ``columns``, and after them of those in ``order``. ``own``: where in ``order`` the
-    columns of the key are. ``moment``: where in the row the cursor is, if it is there."""
+    """The values of a row: of ``columns``, and after them the values of keys that are not among these. ``keys``: where
+    in the row each value is that orders it, one for each column of ``order``. ``own``: which of them are the columns of
+    the key. ``moment``: where in the row the cursor is, if it is there."""
 
     columns: "Sequence[Column]"
     order: "Sequence[Column]"
+    keys: Sequence[int]
     own: Sequence[int]
     moment: int | None
 
@@ -31,15 +35,25 @@ class Layout(NamedTuple):
         return [str.__str__(column.name) for column in self.columns]
 
 
-def layout_of(relation: "Relation", order: "Sequence[Column]") -> Layout:
-    """The layout of rows that come in this order."""
-    names, shown = ([column.name for column in columns] for columns in (order, relation.columns))
+def laid_out(
+    flavour: "Flavour", relation: "Relation", order: "Sequence[Column]"
+) -> "tuple[list[sa.ColumnElement[Any]], Layout]":
+    """What to select for rows that come in this order, and where its values are. A key that is selected as a column
+    already is not selected again."""
+    selected = [flavour.selected(column) for column in relation.columns]
+    shown = {column.name: at for at, column in enumerate(relation.columns)}
+    keys: list[int] = []
+    for column in order:
+        key, at = flavour.keyed(column), shown.get(column.name)
+        if at is None or selected[at] is not key:
+            at = len(selected)
+            selected.append(key)
+        keys.append(at)
+    names = [column.name for column in order]
     cursor, moment = relation.cursor, None
-    if cursor is not None and cursor.name in names:
-        moment = len(shown) + names.index(cursor.name)
-    elif cursor is not None and cursor.name in shown:
-        moment = shown.index(cursor.name)
-    return Layout(relation.columns, order, [names.index(column.name) for column in relation.key], moment)
+    if cursor is not None:
+        moment = keys[names.index(cursor.name)] if cursor.name in names else shown.get(cursor.name)
+    return selected, Layout(relation.columns, order, keys, [names.index(each.name) for each in relation.key], moment)
 
 
 class Page(Protocol):
@@ -65,12 +79,13 @@ class RowPage:
         return len(self._rows)
 
     def key(self, row: int) -> list[Any]:
-        return list(self._rows[row][-len(self._layout.order) :])
+        found = self._rows[row]
+        return [found[at] for at in self._layout.keys]
 
     def lines(self, count: int) -> JsonLines:
         rows, layout = self._rows[:count], self._layout
-        keys = [self.key(row) for row in range(len(rows))]
-        ids = [identity([key[position] for position in layout.own]) for key in keys]
+        own = [layout.keys[at] for at in layout.own]
+        ids = [identity([row[at] for at in own]) for row in rows]
         moments = None if layout.moment is None else [row[layout.moment] for row in rows]
         return RowWriter(layout.columns).lines(rows, ids, moments)
 

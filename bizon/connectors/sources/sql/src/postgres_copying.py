@@ -32,7 +32,7 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
     compiled = statement.compile(dialect=connection.dialect)
     driver: Any = connection.connection.driver_connection
     rules = [_rule(driver, column) for column in layout.columns]
-    rules += [_rule(driver, column._replace(convert=None), is_key=True) for column in layout.order]
+    keys = [_rule(driver, column._replace(convert=None), is_key=True) for column in layout.order]
     try:
         with driver.cursor() as cursor, cursor.copy(f"COPY ({compiled}) TO STDOUT", compiled.params):
             blocks = driver.wait(_rows(driver.pgconn))
@@ -43,7 +43,7 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
         if is_lost:
             connection.invalidate(error)
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost) from error
-    return CopiedPage(blocks, layout, rules)
+    return CopiedPage(blocks, layout, rules, keys)
 
 
 def _rows(session: "PGconn") -> "PQGen[list[bytes]]":

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.sql.src import checks
-from bizon.connectors.sources.sql.src.database_rows import layout_of
+from bizon.connectors.sources.sql.src.database_rows import laid_out
 from bizon.connectors.sources.sql.src.exact import decoded, encoded
 from bizon.connectors.sources.sql.src.failures import in_a_transaction
 from bizon.connectors.sources.sql.src.keyset import after, up_to
@@ -93,8 +93,8 @@ class KeyedReader:
         next rows while these become JSON."""
         pagination = orjson.loads(token)
         order = self._order(pagination["part"])
-        statement = self._statement(pagination, self._scope.restored(pagination["window"]), order)
-        layout = layout_of(self._relation, order)
+        selected, layout = laid_out(self._flavour, self._relation, order)
+        statement = self._statement(selected, pagination, order)
         return in_a_transaction(
             self._flavour, self._database.reading, lambda connection: self._read(connection, statement, layout)
         )
@@ -131,13 +131,13 @@ class KeyedReader:
             return key
         return [cursor, *(column for column in key if column.name != cursor.name)]
 
-    def _statement(self, pagination: Json, scoped: "Scoped", order: "list[Column]") -> "sa.Select[Any]":
-        flavour = self._flavour
-        selected = [flavour.selected(column) for column in self._relation.columns]
-        keys = [flavour.keyed(column) for column in order]
-        labelled = (each.label(f"bizon_{at}") for at, each in enumerate(selected + keys))
+    def _statement(
+        self, selected: "list[sa.ColumnElement[Any]]", pagination: Json, order: "list[Column]"
+    ) -> "sa.Select[Any]":
+        labelled = (each.label(f"bizon_{at}") for at, each in enumerate(selected))
+        scoped = self._scope.restored(pagination["window"])
         statement = self._restricted(*labelled, at=pagination, scoped=scoped, order=order)
-        return statement.order_by(*(flavour.ordered(column) for column in order)).limit(self._size + 1)
+        return statement.order_by(*(self._flavour.ordered(column) for column in order)).limit(self._size + 1)
 
     def _restricted(self, *selected: Any, at: Json, scoped: "Scoped", order: "list[Column]") -> "sa.Select[Any]":
         """A statement on the records after the place of a pagination, and in its partition."""
