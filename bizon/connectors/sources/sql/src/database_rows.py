@@ -38,14 +38,14 @@ class Layout(NamedTuple):
 def laid_out(
     flavour: "Flavour", relation: "Relation", order: "Sequence[Column]"
 ) -> "tuple[list[sa.ColumnElement[Any]], Layout]":
-    """What to select for rows that come in this order, and where its values are. A key that is selected as a column
-    already is not selected again."""
+    """The expressions to select for rows that come in this order, and where their values are. A key that is selected
+    as a column already is not selected again."""
     selected = [flavour.selected(column) for column in relation.columns]
     shown = {column.name: at for at, column in enumerate(relation.columns)}
     keys: list[int] = []
     for column in order:
         key, at = flavour.keyed(column), shown.get(column.name)
-        if at is None or selected[at] is not key:
+        if at is None or not selected[at].compare(key):
             at = len(selected)
             selected.append(key)
         keys.append(at)
