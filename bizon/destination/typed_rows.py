@@ -19,10 +19,12 @@ _NOT_HELD = "that its column does not hold, so rows cannot be compared by it"
 
 
 class Rows(NamedTuple):
-    """``frame``: the rows of the plan, with their marks."""
+    """``frame``: the rows of the plan, with their marks. ``unversioned``: the key of the version, where no record of
+    the table has had it: the order of arrival counts."""
 
     plan: "Plan"
     frame: pl.DataFrame
+    unversioned: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class TypedRows:
     def plan(self, output: str, there: "There", rows: pl.DataFrame) -> Rows:
         """The rows of a batch. Raises RowsRejectedError, also for rows without their key."""
         plan = self.planner.plan(output, there, rows)
-        frame = plan.frame
+        frame, unversioned = plan.frame, None
         if self.keys is not None:
+            rule = self.rule({name: kind for name, kind in plan.after.items() if kind is not None})
+            unversioned = self.keys.version if rule is not None and rule.version is None else None
             self._check_keys(output, plan, rows)
             frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
             if self.keys.deleted is not None:
                 frame = frame.with_columns(deletions(rows["source_data"], self.keys.deleted))
-        return Rows(plan, frame)
+        return Rows(plan, frame, unversioned)
 
     def rule(self, columns: Mapping[str, ColumnType]) -> MergeRule | None:
         """The rule of the merge; None when rows are appended. ``columns``: those that the output has now."""
