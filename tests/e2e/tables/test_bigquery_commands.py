@@ -46,7 +46,7 @@ class WarehouseTable(Table):
         return [name for name in self.warehouse.tables() if name != "items"] + self.warehouse.objects()
 
 
-@pytest.mark.matrix(share=20, pool="tables by the command")
+@pytest.mark.matrix(share=40, pool="tables by the command")
 class TestBigQuery(FlattenCases, RescueCases, VerifyCases, LookCases, ClosedCases):
     types = {"n": "INTEGER", "big": "NUMERIC", "object": "JSON", "share": "FLOAT", "yes": "BOOLEAN"}
     types |= {"at": "TIMESTAMP", "day": "DATE", "text": "STRING"}

@@ -25,7 +25,7 @@ class DuckdbTable(Table):
         return [name for (name,) in tables if name not in ("items", "_bizon_outputs")]
 
 
-@pytest.mark.matrix(share=20, pool="tables by the command")
+@pytest.mark.matrix(share=40, pool="tables by the command")
 class TestDuckdb(FlattenCases, RescueCases, VerifyCases, MergeCases, ClosedCases):
     outcomes = (
         ({"verify": "none"}, "removed", REMOVED),

@@ -24,7 +24,7 @@ class FileTable(Table):
         return [path.name for path in staged if path.name not in ("manifest.json", "owner.json", "lock")]
 
 
-@pytest.mark.matrix(share=20, pool="tables by the command")
+@pytest.mark.matrix(share=40, pool="tables by the command")
 class TestFile(FlattenCases, RescueCases, VerifyCases, ClosedCases):
     outcomes = (({}, "removed", None), ({}, "changed", None))
 

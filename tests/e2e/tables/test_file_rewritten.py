@@ -29,7 +29,7 @@ def as_text(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("a").cast(pl.String))
 
 
-@pytest.mark.matrix(share=20, pool="tables by the command")
+@pytest.mark.matrix(share=40, pool="tables by the command")
 @pytest.mark.parametrize("mode", MODES)
 class TestBetweenRuns:
     """The file is the truth: a run begins with the columns that it has."""
@@ -102,7 +102,7 @@ class TestBetweenRuns:
         assert rows["q1"] == NEXT[0]
 
 
-@pytest.mark.matrix(share=20, pool="tables by the command")
+@pytest.mark.matrix(share=40, pool="tables by the command")
 class TestUnderARun:
     """The rows are staged when the file changes."""
 

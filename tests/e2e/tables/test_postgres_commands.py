@@ -27,7 +27,7 @@ class PostgresTable(Table):
         return [name for name in tables(self.place) if name not in ("items", "_bizon_outputs")]
 
 
-@pytest.mark.matrix(share=20, pool="tables by the command")
+@pytest.mark.matrix(share=40, pool="tables by the command")
 class TestPostgres(FlattenCases, RescueCases, VerifyCases, MergeCases, LookCases, ClosedCases):
     looks = [words for words in LOOKS if words[0] == "show"]
     """The catalogue is open to everybody."""
