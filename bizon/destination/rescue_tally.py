@@ -33,6 +33,6 @@ class RescueTally:
         if key is not None and output not in self._unversioned:
             self._unversioned.add(output)
             logger.warning(
-                f"table '{output}': no record has a value for '{key}', by which rows are compared (`version`, by default "
-                f"`cursor_field`), so the row that arrives last wins"
+                f"table '{output}': no record has a value for '{key}', by which rows are compared (`version`, by "
+                f"default `cursor_field`), so the row that arrives last wins"
             )

@@ -4,6 +4,7 @@ inherits these tests, and supplies the table."""
 import signal
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -86,21 +87,42 @@ class FlattenCases:
         }
 
 
+class ReaderCases:
+    """Somebody reads the table all the time."""
+
+    def test_a_reader_finds_the_old_rows_or_the_new_ones_at_every_instant(self, table: Table) -> None:
+        made = [[{"id": f"p{n:02}", "a": number, f"k{number}": n} for n in range(20)] for number in range(4)]
+        table.load(made[0])
+        for old, new in pairwise(made):
+            child, seen = table.serve(new[:10], new[10:]).start(), set[tuple[Any, ...]]()
+            while child.poll() is None:
+                seen.update(table.look("a"))
+            said, _ = child.communicate()
+            assert child.returncode == 0, said
+            expected = {tuple((row["id"], row["a"]) for row in rows) for rows in (old, new)}
+            assert seen <= expected
+            assert table.look("a") == [max(expected)]
+
+
 class RescueCases:
     """Values without room in a column."""
 
     @pytest.mark.parametrize("runner", ["thread", "process"])
     def test_rescued_values_are_counted_in_result_status_and_log(self, table: Table, runner: str) -> None:
-        table.serve([{"id": "p1", "n": 1}], [{"id": "q1", "n": "three"}, {"id": "q2", "n": 4, "N": 5}])
+        table.serve(
+            [{"id": "p1", "n": 1}], [{"id": "q1", "n": "three"}, {"id": "q2", "n": 4, "N": 5}], [{"id": "r1", "N": 6}]
+        )
         done = table.run("--runner", runner, "--result-json", "result.json")
         result = table.result()
-        assert (result["status"], result["records_written"], result["values_rescued"]) == ("success", 3, 2)
-        assert "Rescued: 2 values without room in a column, in _bizon_rescued" in done.stdout
+        assert (result["status"], result["records_written"], result["values_rescued"]) == ("success", 4, 3)
+        assert "Rescued: 3 values without room in a column, in _bizon_rescued" in done.stdout
         assert "1 values of 'n' are in _bizon_rescued: they do not fit its type without loss" in done.stderr
         assert "1 values of 'N' are in _bizon_rescued: column 'n' has this name, which is compared in" in done.stderr
-        assert "Rescued: 2 values without room in a column" in table.bizon("status", "config.yml").stdout
-        assert table.rescued() == {"q1": {"n": "three"}, "q2": {"N": 5}}
-        assert table.rows() == {"p1": {"id": "p1", "n": 1}, "q1": {"id": "q1"}, "q2": {"id": "q2", "n": 4}}
+        assert done.stderr.count("are in _bizon_rescued") == 2, "once for each key"
+        assert "Rescued: 3 values without room in a column" in table.bizon("status", "config.yml").stdout
+        assert table.rescued() == {"q1": {"n": "three"}, "q2": {"N": 5}, "r1": {"N": 6}}
+        kept = {"p1": {"id": "p1", "n": 1}, "q1": {"id": "q1"}, "q2": {"id": "q2", "n": 4}, "r1": {"id": "r1"}}
+        assert table.rows() == kept
 
     def test_the_result_counts_what_a_run_has_rescued_and_the_status_all_of_a_job(
         self, table: Table, wait_for: WaitFor

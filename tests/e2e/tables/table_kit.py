@@ -95,6 +95,11 @@ class Table(Pipeline):
         assert len({row[key] for row in found}) == len(found)
         return {str(row[key]): dict(row) for row in found}
 
+    def look(self, column: str) -> list[tuple[Any, ...]]:
+        """What a reader finds now: ids and values of a column, sorted; nothing where the table cannot be read now."""
+        found = [(str(row["_source_record_id"]), int(row[column])) for row in self.suite.rows(self.block)]
+        return [tuple(sorted(found))]
+
     def rescued(self) -> dict[str, Any]:
         """The rescued values by record id, where there are any."""
         found = {str(row["_source_record_id"]): row[RESCUED] for row in self.suite.rows(self.block)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from connectors.destinations.bigquery import test_bigquery_tables as rules
 from e2e.tables.look_cases import ClosedCases, LookCases
-from e2e.tables.table_cases import NEW, FlattenCases, RescueCases, VerifyCases
+from e2e.tables.table_cases import NEW, FlattenCases, ReaderCases, RescueCases, VerifyCases
 from e2e.tables.table_kit import Table
 from http_proxy import http_proxy
 from ports import free_port
@@ -47,7 +47,7 @@ class WarehouseTable(Table):
 
 
 @pytest.mark.matrix(share=40, pool="tables by the command")
-class TestBigQuery(FlattenCases, RescueCases, VerifyCases, LookCases, ClosedCases):
+class TestBigQuery(FlattenCases, ReaderCases, RescueCases, VerifyCases, LookCases, ClosedCases):
     types = {"n": "INTEGER", "big": "NUMERIC", "object": "JSON", "share": "FLOAT", "yes": "BOOLEAN"}
     types |= {"at": "TIMESTAMP", "day": "DATE", "text": "STRING"}
     writes = ("TRUNCATE TABLE items", "ALTER TABLE items DROP COLUMN n", "BEGIN DELETE FROM items WHERE TRUE; END")

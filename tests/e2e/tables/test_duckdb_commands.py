@@ -1,17 +1,18 @@
 """DuckDB tables by the real command."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from connectors.destinations.duckdb import test_duckdb_rules as rules
 from connectors.destinations.duckdb.kit import sql
 from connectors.destinations.duckdb.test_duckdb_show import held_open
 from e2e.tables.look_cases import ClosedCases
 from e2e.tables.merge_cases import MergeCases
-from e2e.tables.table_cases import CHANGED, REMOVED, FlattenCases, RescueCases, VerifyCases
+from e2e.tables.table_cases import CHANGED, REMOVED, FlattenCases, ReaderCases, RescueCases, VerifyCases
 from e2e.tables.table_kit import Table
 
 
@@ -20,13 +21,20 @@ class DuckdbTable(Table):
         super().__init__(folder, "duckdb", rules.TestDuckdb(), database="w.duckdb")
         self.database = folder / "w.duckdb"
 
+    def look(self, column: str) -> list[tuple[Any, ...]]:
+        """No process can open the file while another one writes it."""
+        query = f"SELECT _source_record_id, {column} FROM items ORDER BY 1"
+        with suppress(duckdb.IOException), duckdb.connect(str(self.database), read_only=True) as connection:
+            return [tuple(connection.execute(query).fetchall())]
+        return []
+
     def leftovers(self) -> list[str]:
         tables = sql(self.database, "SELECT table_name FROM duckdb_tables()")
         return [name for (name,) in tables if name not in ("items", "_bizon_outputs")]
 
 
 @pytest.mark.matrix(share=40, pool="tables by the command")
-class TestDuckdb(FlattenCases, RescueCases, VerifyCases, MergeCases, ClosedCases):
+class TestDuckdb(FlattenCases, ReaderCases, RescueCases, VerifyCases, MergeCases, ClosedCases):
     outcomes = (
         ({"verify": "none"}, "removed", REMOVED),
         ({"verify": "none"}, "changed", CHANGED),

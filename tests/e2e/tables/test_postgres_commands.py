@@ -11,7 +11,7 @@ from connectors.destinations.postgres import test_postgres_rules as rules
 from connectors.destinations.postgres.kit import settings, tables
 from e2e.tables.look_cases import LOOKS, RECORDS, ClosedCases, LookCases
 from e2e.tables.merge_cases import MergeCases
-from e2e.tables.table_cases import CHANGED, REMOVED, FlattenCases, RescueCases, VerifyCases
+from e2e.tables.table_cases import CHANGED, REMOVED, FlattenCases, ReaderCases, RescueCases, VerifyCases
 from e2e.tables.table_kit import Table
 from ports import free_port
 from postgres import Place
@@ -28,7 +28,7 @@ class PostgresTable(Table):
 
 
 @pytest.mark.matrix(share=40, pool="tables by the command")
-class TestPostgres(FlattenCases, RescueCases, VerifyCases, MergeCases, LookCases, ClosedCases):
+class TestPostgres(FlattenCases, ReaderCases, RescueCases, VerifyCases, MergeCases, LookCases, ClosedCases):
     looks = [words for words in LOOKS if words[0] == "show"]
     """The catalogue is open to everybody."""
     types = {"n": "bigint", "big": "numeric(38,0)", "object": "json", "share": "double precision", "yes": "boolean"}
