@@ -1,4 +1,4 @@
-"""Claims about Sling: what its binary does without a download. For Parquet and DuckDB it fetches the command of DuckDB."""
+"""Claims about Sling: what its binary does without a download. For Parquet and DuckDB it fetches a binary of DuckDB."""
 
 import json
 from dataclasses import replace

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import stages
 from benchmarks.claim_table import TABLE, TableRow
 from benchmarks.claims import Claim, worst
-from benchmarks.environments import DLT, PUBLIC_BIZON, SLING, ROOT
+from benchmarks.environments import DLT, PUBLIC_BIZON, ROOT, SLING
 
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "performance.png"

@@ -1,5 +1,5 @@
-"""What the rows of a run are without, warned of once: values without room in their column, which are counted, and the
-version of a merge."""
+"""Values of a run that have no room in their column, counted by column and warned of once; and versions that no record
+has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -70,7 +70,7 @@ class Database:
         ask("INSERT INTO kept VALUES (7)")
 
     def expect_untouched(self, *more: str) -> None:
-        """Fail unless there are these tables besides those of bizon, and the one to keep has its row."""
+        """Fail unless there are these tables and the tables of bizon, and the one to keep has its row."""
         assert {*self.tables()} - OUR_TABLES == {*more}
         assert self.ask("SELECT * FROM kept") == [(7,)]
 

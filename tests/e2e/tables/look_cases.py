@@ -114,11 +114,11 @@ class ClosedCases:
 
     @abstractmethod
     def forbidden(self, table: Table) -> AbstractContextManager[str]:
-        """Within: the table may not be read. What the error says."""
+        """Within: the table may not be read. Yields the words of the error."""
 
     @abstractmethod
     def unreachable(self, table: Table) -> AbstractContextManager[str]:
-        """Within: nobody can reach the table. What the error says."""
+        """Within: nobody can reach the table. Yields the words of the error."""
 
     def test_a_missing_permission_is_named(self, table: Table) -> None:
         table.load(RECORDS)

@@ -1,5 +1,5 @@
-"""What holds for the typed tables of every destination, through the real command. A class for each destination
-inherits these tests, and supplies the table."""
+"""Tests of the typed tables of every destination, through the real command. A class for each destination inherits
+them, and supplies the table."""
 
 import signal
 from collections.abc import Callable, Sequence

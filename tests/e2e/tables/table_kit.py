@@ -96,7 +96,7 @@ class Table(Pipeline):
         return {str(row[key]): dict(row) for row in found}
 
     def look(self, column: str) -> list[tuple[Any, ...]]:
-        """What a reader finds now: ids and values of a column, sorted; nothing where the table cannot be read now."""
+        """Ids and values of a column as a reader finds them now, sorted; nothing where the table cannot be read now."""
         found = [(str(row["_source_record_id"]), int(row[column])) for row in self.suite.rows(self.block)]
         return [tuple(sorted(found))]
 
@@ -128,7 +128,7 @@ class Table(Pipeline):
 
     @abstractmethod
     def leftovers(self) -> list[str]:
-        """What staging has left behind."""
+        """Tables, files and objects that staging has left behind."""
 
 
 def _plain(value: Any, kind: str) -> Any:

@@ -51,7 +51,9 @@ class TestBetweenRuns:
         assert rows.get("p1", {}) in ({}, {"id": "p1", "a": 1, "c": {"d": 1}})
         assert table.rescued() == {"q2": {"a": "text"}}
 
-    def test_a_column_that_was_dropped_stays_away_until_a_record_has_it(self, table: FileTable, mode: str) -> None:
+    def test_a_column_that_was_dropped_does_not_come_back_before_a_record_has_it(
+        self, table: FileTable, mode: str
+    ) -> None:
         table.source(sync_mode=mode, **CURSOR)
         table.load(FIRST)
         rewrite(table, lambda frame: frame.drop("b"))

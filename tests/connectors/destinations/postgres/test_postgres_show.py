@@ -127,7 +127,7 @@ def test_a_file_of_the_server_is_not_written(postgres: Place, reader: TableReade
     assert postgres.rows("SELECT pg_stat_file(%s, true)", f"/tmp/{file}") == [(None,)]
 
 
-def test_what_a_function_writes_is_rolled_back(postgres: Place, reader: TableReader) -> None:
+def test_a_function_that_writes_is_rolled_back(postgres: Place, reader: TableReader) -> None:
     """Servers before 16 let a transaction that is read-only create a large object."""
     number = 4_000_000_000 + int(uuid4().hex[:7], 16)
     with suppress(psycopg.errors.ReadOnlySqlTransaction):
