@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.claims import Claim
-from benchmarks.claims_sources import from_lines, from_table, with_lines, with_tables
+from benchmarks.claims_sources import from_lines, from_table, remove_output, with_lines, with_tables
 from benchmarks.environments import SLING, CannotInstallError
 from benchmarks.measure import Command, CommandFailed, run
 from benchmarks.work import postgres
@@ -35,7 +35,7 @@ def _into_postgres(bench: Bench, name: str) -> Claim:
             samples = bench.compare(sides, total)
     finally:
         run(script("drop_schemas.py", *_SCHEMAS), bench.folder)
-        _remove_output(bench)
+        remove_output(bench)
     return bench.ratio(name, samples, ("bizon", "Sling"), "wall", "at most", 1.0)
 
 
@@ -83,8 +83,3 @@ def _run(*words: str, said: str = "") -> Command:
         environment={"PG": f"{postgres.url()}?sslmode=disable", **private},
         check=check,
     )
-
-
-def _remove_output(bench: Bench) -> None:
-    for name in ("stdout", "stderr"):
-        (bench.folder / name).unlink()

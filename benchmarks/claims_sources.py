@@ -56,7 +56,7 @@ def with_tables(bench: Bench, total: int) -> Iterator[None]:
         yield
     finally:
         run(script("orders_table.py", "drop"), bench.folder)
-        _remove_output(bench)
+        remove_output(bench)
 
 
 @contextmanager
@@ -69,10 +69,11 @@ def with_lines(bench: Bench, total: int) -> Iterator[None]:
     finally:
         for count in counts:
             (bench.folder / f"lines_{count}.jsonl").unlink()
-        _remove_output(bench)
+        remove_output(bench)
 
 
-def _remove_output(bench: Bench) -> None:
+def remove_output(bench: Bench) -> None:
+    """Remove the output of the last ``run`` in the folder of the bench."""
     for name in ("stdout", "stderr"):
         (bench.folder / name).unlink()
 

@@ -1,5 +1,5 @@
-"""Values of a run that have no room in their column, counted by column and warned of once; and versions that no record
-has."""
+"""Values of a run that have no room in their column, counted by column and warned of once; and versions without a
+column."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ class RescueTally:
             known[key] = known.get(key, 0) + values
 
     def note_version(self, output: str, key: str | None) -> None:
-        """Warn of a table none of whose records has had the key of the version; None: it has a column."""
+        """Warn of a table without a column for the key of the version; None: it has one."""
         if key is not None and output not in self._unversioned:
             self._unversioned.add(output)
             logger.warning(
-                f"table '{output}': no record has a value for '{key}', by which rows are compared (`version`, by "
-                f"default `cursor_field`), so the row that arrives last wins"
+                f"table '{output}' has no column for '{key}', by which rows are compared (`version`, by default "
+                f"`cursor_field`), so the row that arrives last wins"
             )

@@ -19,8 +19,8 @@ _NOT_HELD = "that its column does not hold, so rows cannot be compared by it"
 
 
 class Rows(NamedTuple):
-    """``frame``: the rows of the plan, with their marks. ``unversioned``: the key of the version, where no record of
-    the table has had it: the order of arrival counts."""
+    """``frame``: the rows of the plan, with their marks. ``unversioned``: the key of the version, where the table
+    has no column for it: the order of arrival counts."""
 
     plan: "Plan"
     frame: pl.DataFrame
@@ -83,12 +83,12 @@ class TypedRows:
         if self.keys is None:
             return None
         called = {name.casefold(): name for name in columns}
-        key = [called.get(self._name(each), each) for each in self.keys.key] or [RECORD_ID]
-        version = None if self.keys.version is None else called.get(self._name(self.keys.version))
+        key = [called.get(self._compared(each), each) for each in self.keys.key] or [RECORD_ID]
+        version = None if self.keys.version is None else called.get(self._compared(self.keys.version))
         return MergeRule(key, version, removed=DELETED if self.keys.removes else None)
 
-    def _name(self, key: str) -> str:
-        return self.planner.rules.name((key,)).casefold()
+    def _compared(self, key: str) -> str:
+        return self.planner.rules.compared(key) or ""
 
     def _check_keys(self, output: str, plan: "Plan", rows: pl.DataFrame) -> None:
         """Refuse rows that a merge would take for another one, or for an older one than they are."""

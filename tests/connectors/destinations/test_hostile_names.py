@@ -165,6 +165,7 @@ def test_tables_of_any_name_are_written_in_duckdb(tmp_path: Path, name: str) -> 
         tables_arrive(database, name)
 
 
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_of_any_name_are_written_in_postgres(postgres: Place, name: str) -> None:
     with in_postgres(postgres) as database:

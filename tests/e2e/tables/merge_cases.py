@@ -51,12 +51,14 @@ class MergeCases:
         assert self.load(table, "incremental", LATE) == {"p1": "new", "p2": "b", "p3": "x"}
         assert self.load(table, "incremental", [{"id": "p1", "n": "z", "changed": "2001-01-01T00:00:00Z"}])["p1"] == "z"
 
-    def test_a_cursor_field_that_no_record_has_is_warned_of(self, table: Table) -> None:
-        """Each row counts as the oldest one, so the order of arrival decided without a word."""
-        table.source(sync_mode="incremental", cursor_field="no_such_key")
+    @pytest.mark.parametrize("key", ["no_such_key", "_source_changed"])
+    def test_a_cursor_field_without_a_column_is_warned_of(self, table: Table, key: str) -> None:
+        """Each row counts as the oldest one, so the order of arrival decided without a word. A key whose name is
+        reserved has no column, and ended the run with "names that begin with _bizon_ or _source_ are reserved"."""
+        table.source(sync_mode="incremental", cursor_field=key)
         table.destination(**MERGE)
         said = table.serve(FIRST, LATE).run().stderr
-        assert said.count("table 'items': no record has a value for 'no_such_key', by which rows are compared") == 1
+        assert said.count(f"table 'items' has no column for '{key}', by which rows are compared") == 1
         assert {id_: row["n"] for id_, row in table.rows_by("id").items()} == {"p1": "late", "p2": "b", "p3": "older"}
         table.source(**CURSOR)
         assert "by which rows are compared" not in table.serve(LATE).run().stderr

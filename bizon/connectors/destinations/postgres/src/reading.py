@@ -19,6 +19,7 @@ from bizon.destination.readable import (
     NoTableError,
     NotReadError,
     TableReader,
+    as_query,
     cells,
     number,
 )
@@ -69,7 +70,7 @@ class PostgresReader(TableReader):
                 for info in cursor.adapters.types:
                     for kind in filter(None, (info.oid, info.array_oid)):
                         cursor.adapters.register_loader(kind, TextLoader)
-                with closing(cursor.stream(_as_query(sql))) as rows:
+                with closing(cursor.stream(as_query(sql))) as rows:
                     texts = list(islice(rows, limit))
                     found, result = cursor.description or (), cursor.pgresult
                 types = [cursor.adapters.types.get(column.type_code) for column in found]
@@ -109,10 +110,6 @@ def reading(config: "PostgresDetailsConfig", table: str, place: str) -> Iterator
             columns = [Field(*row) for row in within.rows(_COLUMNS, oid)]
         connection.rollback()
         yield PostgresReader(connection, table, columns)
-
-
-def _as_query(sql: str) -> str:
-    return f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n) AS q"
 
 
 def _reader(name: str) -> Callable[[str], Cell]:
