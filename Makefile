@@ -16,11 +16,18 @@ VERSIONS ?= 13 14 15 16 17 18
 POSTGRES_TESTS := tests/connectors/destinations/postgres tests/destination/test_merging.py tests/destination/test_tombstones.py \
 	tests/engine/backend/test_postgres_backend.py tests/engine/backend/test_postgres_leases.py \
 	tests/engine/backend/test_postgres_outages.py tests/engine/backend/test_conformance.py::TestPostgres
+OLDEST := .oldest
+OLDEST_STAMP := $(OLDEST)/.bizon-installed
+OLDEST_EXTRAS := import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*extras["duckdb"], *extras["postgres"], sep="\n")
+OLDEST_TESTS := tests/connectors/destinations/duckdb tests/connectors/destinations/postgres tests/connectors/sources/sql \
+	tests/destination tests/engine/backend tests/e2e/tables tests/e2e/crash/test_duckdb_crash.py \
+	tests/e2e/crash/test_postgres_crash.py tests/e2e/test_postgres.py tests/cli/test_cli_show.py
 UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test test-long test-postgres check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
+.PHONY: help install uv run test test-long test-postgres test-oldest check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
 # These variables would install outside .venv, run another Python than the requested one, or compile at every start.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -66,6 +73,9 @@ test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)
 	for version in $(VERSIONS); do echo "PostgreSQL $$version"; \
 	BIZON_TEST_LONG=1 BIZON_TEST_POSTGRES_VERSION=$$version $(BIN)/python -m pytest -q -n auto --dist worksteal $(POSTGRES_TESTS); done
 
+test-oldest: $(OLDEST_STAMP) ## Run the tests of destinations postgres and duckdb with the oldest versions of DuckDB and psycopg that pyproject.toml allows.
+	@BIZON_TEST_PLAIN_PROCESSES=1 $(OLDEST)/bin/python -m pytest -q -n auto --dist worksteal $(OLDEST_TESTS) $(PYTEST_ARGS)
+
 chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it, WORKERS= fetches partitions, in as many commands with JOIN=1, with their state in the Postgres at the URL STATE=, or each on a host of its own with HOSTS=1.
 	@$(BIN)/python tests/e2e/crash/$(if $(JOIN),joined_)chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(STATE),--postgres $(STATE)) $(if $(HOSTS),--hosts)
 
@@ -104,7 +114,7 @@ docs: $(STAMP) ## Write docs/reference from the code, and llms.txt from the page
 	@$(BIN)/python tests/docs/llms_index.py --write
 
 clean: ## Remove everything make built: environments, caches, the quickstart's output.
-	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) .mypy_cache .mypy_cache.new .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
+	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) $(OLDEST) .mypy_cache .mypy_cache.new .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
@@ -122,6 +132,16 @@ $(EMULATOR_STAMP): tests/emulator/requirements.lock | uv
 	@rm -rf $(EMULATOR); $(UV) venv -q --python "$(PYTHON313)" $(EMULATOR)
 	@$(UV) pip sync -q --python $(EMULATOR)/bin/python --require-hashes tests/emulator/requirements.lock
 	@HOME=$(abspath $(EMULATOR)) $(EMULATOR)/bin/python tests/emulator/unpack_extensions.py
+	@touch $@
+
+# An older DuckDB does not survive a fork: with it, commands are started as plain processes.
+$(OLDEST_STAMP): requirements.lock pyproject.toml | uv
+	@echo "Installing into $(OLDEST)/"
+	@rm -rf $(OLDEST); $(UV) venv -q --python "$$(command -v $(PYTHON))" $(OLDEST)
+	@$(UV) pip sync -q --python $(OLDEST)/bin/python --require-hashes requirements.lock
+	@$(OLDEST)/bin/python -c '$(OLDEST_EXTRAS)' | \
+		$(UV) pip install -q --upgrade --resolution lowest-direct --python $(OLDEST)/bin/python -r -
+	@$(UV) pip install -q --python $(OLDEST)/bin/python --no-deps -e .
 	@touch $@
 
 $(SERVERS_STAMP): tests/postgres_versions/package-lock.json tests/postgres_versions/install.py $(STAMP)

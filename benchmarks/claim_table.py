@@ -9,6 +9,7 @@ from benchmarks import (
     claims_engine,
     claims_records,
     claims_rest,
+    claims_sling,
     claims_sources,
     claims_start,
     claims_tables,
@@ -141,6 +142,12 @@ TABLE: tuple[TableRow, ...] = (
         "duckdb",
         "the same into a typed DuckDB table; dlt from Parquet files (its fastest way), and with its defaults",
         claims_tables.into_duckdb,
+    ),
+    TableRow(
+        "sling",
+        "300,000 records of about 500 bytes, from NDJSON into a typed Postgres table, and the 1,000,000 rows of `sql` "
+        "into CSV. Against: Sling, from the same file and table",
+        claims_sling.sling,
     ),
     TableRow("tables-memory", "900,000 records into a typed table, against 300,000", claims_tables.memory),
     TableRow(

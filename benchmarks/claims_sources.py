@@ -23,7 +23,7 @@ def sql(bench: Bench) -> list[Claim]:
         sides |= {name: partial(_dlt, backend) for backend, (name, _) in _DLT.items()}
     except CannotInstallError as error:
         bench.failures |= {name: str(error) for name, _ in _DLT.values()}
-    with _tables(bench, total):
+    with with_tables(bench, total):
         samples = bench.compare(sides, total)
     claims = [
         bench.ratio("wall / COPY", samples, ("bizon", "COPY"), "wall", "at most", 1.6),
@@ -40,7 +40,7 @@ def sql(bench: Bench) -> list[Claim]:
 def files(bench: Bench) -> list[Claim]:
     total = int(bench.size.records * _LINES_PER_RECORD)
     sides: dict[str, Side] = {"bizon": partial(_from_lines, bench), "scan_ndjson": partial(_scanned, bench)}
-    with _lines(bench, total):
+    with with_lines(bench, total):
         samples = bench.compare(sides, total)
     return [
         bench.ratio("wall / scan_ndjson", samples, ("bizon", "scan_ndjson"), "wall", "at most", 2.0),
@@ -49,18 +49,19 @@ def files(bench: Bench) -> list[Claim]:
 
 
 @contextmanager
-def _tables(bench: Bench, total: int) -> Iterator[None]:
+def with_tables(bench: Bench, total: int) -> Iterator[None]:
     """Within: a table of all rows, and one for the start-up."""
     run(script("orders_table.py", "fill", *{total, bench.size.start}), bench.folder)
     try:
         yield
     finally:
         run(script("orders_table.py", "drop"), bench.folder)
-        _remove_output(bench)
+        remove_output(bench)
 
 
 @contextmanager
-def _lines(bench: Bench, total: int) -> Iterator[None]:
+def with_lines(bench: Bench, total: int) -> Iterator[None]:
+    """Within: a file of all records, and one for the start-up."""
     counts = {total, bench.size.start}
     run(script("lines_file.py", *counts), bench.folder)
     try:
@@ -68,17 +69,27 @@ def _lines(bench: Bench, total: int) -> Iterator[None]:
     finally:
         for count in counts:
             (bench.folder / f"lines_{count}.jsonl").unlink()
-        _remove_output(bench)
+        remove_output(bench)
 
 
-def _remove_output(bench: Bench) -> None:
+def remove_output(bench: Bench) -> None:
+    """Remove the output of the last ``run`` in the folder of the bench."""
     for name in ("stdout", "stderr"):
         (bench.folder / name).unlink()
 
 
+def from_table(total: int) -> dict[str, str]:
+    """The ``source`` block that reads such a table."""
+    return {"name": "sql", "stream": f"bizon_bench_sql.orders_{total}", "url": postgres.url()}
+
+
+def from_lines(bench: Bench, total: int) -> dict[str, str]:
+    """The ``source`` block that reads such a file."""
+    return {"name": "files", "stream": "lines", "path": str(bench.folder / f"lines_{total}.jsonl")}
+
+
 def _from_table(total: int) -> Command:
-    source = {"name": "sql", "stream": f"bizon_bench_sql.orders_{total}", "url": postgres.url()}
-    return pipeline(total, source=source, destination={"format": "parquet"})
+    return pipeline(total, source=from_table(total), destination={"format": "parquet"})
 
 
 def _copied(total: int) -> Command:
@@ -90,8 +101,7 @@ def _dlt(backend: str, total: int) -> Command:
 
 
 def _from_lines(bench: Bench, total: int) -> Command:
-    source = {"name": "files", "stream": "lines", "path": str(bench.folder / f"lines_{total}.jsonl")}
-    return pipeline(total, source=source, destination={"format": "parquet"})
+    return pipeline(total, source=from_lines(bench, total), destination={"format": "parquet"})
 
 
 def _scanned(bench: Bench, total: int) -> Command:

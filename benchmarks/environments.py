@@ -104,6 +104,7 @@ DLT_DUCKDB = Environment("dlt-duckdb", "dlt[duckdb,parquet]==1.31.0")
 DLT_SQL = Environment(
     "dlt-sql", "dlt[filesystem,parquet]==1.31.0 sqlalchemy<2.1 psycopg2-binary==2.9.12 connectorx==0.4.6"
 )
+SLING = Environment("sling", "sling==1.4.11 sling-linux-amd64==1.4.11")  # the second one has the binary
 CHART = Environment("chart", "matplotlib")
 
 

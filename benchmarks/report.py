@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import stages
 from benchmarks.claim_table import TABLE, TableRow
 from benchmarks.claims import Claim, worst
-from benchmarks.environments import DLT, PUBLIC_BIZON, ROOT
+from benchmarks.environments import DLT, PUBLIC_BIZON, ROOT, SLING
 
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "performance.png"
@@ -60,6 +60,8 @@ def _versions() -> dict[str, str]:
         found["public bizon"] = PUBLIC_BIZON.packages()["bizon"]
     if DLT.is_ready:
         found["dlt"] = DLT.packages()["dlt"]
+    if SLING.is_ready:
+        found["Sling"] = SLING.packages()["sling"]
     return found
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from benchmarks.measure import TIMEOUT, Command, CommandFailed, Metric, Samples,
 WORK = ROOT / "benchmarks" / "work"
 _BIZON = Path(sys.executable).with_name("bizon")
 BIZON: tuple[str, ...] = (str(_BIZON),) if _BIZON.exists() else (sys.executable, "-m", "bizon")
+_SERVERS = ("BIZON_TEST_POSTGRES_URL",)
 _GZIP = b"\x1f\x8b"
 
 Side = Callable[[int], Command]
@@ -141,9 +143,10 @@ def pipeline(
 
 
 def script(name: str, *arguments: object, python: str = sys.executable, **named: Any) -> Command:
-    """A script of the folder ``work``."""
+    """A script of the folder ``work``. It finds the server of this process."""
     words = (python, str(WORK / name), *map(str, arguments))
-    return Command(words, environment={"PYTHONPATH": str(WORK)}, **named)
+    server = {name: os.environ[name] for name in _SERVERS if name in os.environ}
+    return Command(words, environment={"PYTHONPATH": str(WORK), **server}, **named)
 
 
 def python(code: str) -> Command:

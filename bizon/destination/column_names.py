@@ -53,6 +53,13 @@ class NameRules:
             raise NameRefusedError("the engine keeps names with this beginning for itself")
         return self._shortened(name, whole)
 
+    def compared(self, key: str) -> str | None:
+        """The name of the column of a key, in the form in which names are compared; None when it can have none."""
+        try:
+            return folded(self.name((key,)))
+        except NameRefusedError:
+            return None
+
     def key(self, name: str, flatten: int = 0) -> str | None:
         """The only key whose column has this name; None when more than one key may have it. ``flatten``: levels of
         objects whose keys are joined by an underscore."""

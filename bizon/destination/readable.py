@@ -76,6 +76,11 @@ def number(text: str) -> Cell:
     return Exact(text) if _NUMBER.fullmatch(text) else text
 
 
+def as_query(sql: str) -> str:
+    """A statement where only a query may stand, so that an engine refuses every other one before it runs."""
+    return f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n) AS q"
+
+
 def is_ours(column: str) -> bool:
     """Whether a column is one of bizon, in a table of any kind."""
     name = column.lower()

@@ -210,6 +210,15 @@ class TypedTableDetailsConfig(AbstractDestinationDetailsConfig):
             raise ValueError(f"`primary_key` names '{twice}' twice")
         return self
 
+    @model_validator(mode="after")
+    def _keys_have_columns(self) -> "TypedTableDetailsConfig":
+        for key in (*(self.primary_key or ()), *filter(None, (self.version,))):
+            try:
+                NameRules().name((key,))
+            except ValueError as error:  # also a NameRefusedError
+                raise ValueError(f"rows cannot be compared by '{key}': {error}") from None
+        return self
+
     @property
     def is_merged(self) -> bool:
         """Whether rows replace the rows with their key."""

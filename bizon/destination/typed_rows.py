@@ -19,10 +19,12 @@ _NOT_HELD = "that its column does not hold, so rows cannot be compared by it"
 
 
 class Rows(NamedTuple):
-    """``frame``: the rows of the plan, with their marks."""
+    """``frame``: the rows of the plan, with their marks. ``unversioned``: the key of the version, where the table
+    has no column for it: the order of arrival counts."""
 
     plan: "Plan"
     frame: pl.DataFrame
+    unversioned: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,25 +68,27 @@ class TypedRows:
     def plan(self, output: str, there: "There", rows: pl.DataFrame) -> Rows:
         """The rows of a batch. Raises RowsRejectedError, also for rows without their key."""
         plan = self.planner.plan(output, there, rows)
-        frame = plan.frame
+        frame, unversioned = plan.frame, None
         if self.keys is not None:
+            rule = self.rule({name: kind for name, kind in plan.after.items() if kind is not None})
+            unversioned = self.keys.version if rule is not None and rule.version is None else None
             self._check_keys(output, plan, rows)
             frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
             if self.keys.deleted is not None:
                 frame = frame.with_columns(deletions(rows["source_data"], self.keys.deleted))
-        return Rows(plan, frame)
+        return Rows(plan, frame, unversioned)
 
     def rule(self, columns: Mapping[str, ColumnType]) -> MergeRule | None:
         """The rule of the merge; None when rows are appended. ``columns``: those that the output has now."""
         if self.keys is None:
             return None
         called = {name.casefold(): name for name in columns}
-        key = [called.get(self._name(each), each) for each in self.keys.key] or [RECORD_ID]
-        version = None if self.keys.version is None else called.get(self._name(self.keys.version))
+        key = [called.get(self._compared(each), each) for each in self.keys.key] or [RECORD_ID]
+        version = None if self.keys.version is None else called.get(self._compared(self.keys.version))
         return MergeRule(key, version, removed=DELETED if self.keys.removes else None)
 
-    def _name(self, key: str) -> str:
-        return self.planner.rules.name((key,)).casefold()
+    def _compared(self, key: str) -> str:
+        return self.planner.rules.compared(key) or ""
 
     def _check_keys(self, output: str, plan: "Plan", rows: pl.DataFrame) -> None:
         """Refuse rows that a merge would take for another one, or for an older one than they are."""

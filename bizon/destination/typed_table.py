@@ -112,6 +112,7 @@ class TypedTableDestination(SqlTableDestination):
         if written is not None:  # there are columns
             plan = written.plan
             self.tally.note(self.destination_id, plan.rescued, plan.refused)
+            self.tally.note_version(self.destination_id, written.unversioned)
             self._rescued = sum(plan.rescued.values())
         return answer
 

@@ -113,7 +113,11 @@ def open_table(loaded: "LoadedConfig") -> Iterator["OpenTable"]:
     config = loaded.config
     with loaded.masked(), closing(destination_alone(config)) as destination:
         destination.only_looks = True
-        with _explained(DestinationConnectionError, "the table cannot be read"), destination.reading() as reader:
+        with (
+            _explained(DestinationConnectionError, "the table cannot be read"),
+            within(CHECK_RETRIES),
+            destination.reading() as reader,
+        ):
             yield OpenTable(destination, reader)
 
 

@@ -13,7 +13,7 @@ from benchmarks.measure import CommandFailed, fresh_folder, run
 from benchmarks.work.postgres import url
 from benchmarks.workload import TINY, Bench, lines_are, pipeline
 
-NEED_INSTALLATION = {"duckdb", "install", "peers", "postgres"}
+NEED_INSTALLATION = {"duckdb", "install", "peers", "postgres", "sling"}
 PEERS_BESIDE = {"sql"}
 """Rows some of whose sides need installation."""
 ON_POSTGRES = {"merges", "postgres-copy", "sql", "tables-memory"}

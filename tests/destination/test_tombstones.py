@@ -170,9 +170,10 @@ def readied(
     return found.name
 
 
-def graves(target: Target) -> list[tuple[Any, ...]]:
+def graves(target: Target, columns: str = "1") -> list[tuple[Any, ...]]:
+    """A row for each tombstone. DuckDB 1.4 needs a package to fetch a moment."""
     (name,) = (table for table in target.tables() if table.startswith("items_removed_"))
-    return target.rows(f"SELECT * FROM {name}")
+    return target.rows(f"SELECT {columns} FROM {name}")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_removed_rows_are_forgotten_with_their_table(target: Target) -> None:
     target.load(INCREMENTAL, first, **REMOVING)
     target.load(INCREMENTAL, late, **REMOVING)
     assert target.rows("SELECT id FROM items") == [(2,)]
-    assert [row[:2] for row in graves(target)] == [(1, 2)]
+    assert graves(target, "id, v") == [(1, 2)]
     with destination_of(target) as destination, destination.target.transaction() as within:
         for _ in range(2):
             Tombstones(destination, 30).forget(within, "items")

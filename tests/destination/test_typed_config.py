@@ -27,6 +27,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "version without merge": ({"version": "v"}, "`version` is for `write_mode: merge`"),
     "the same key twice": ({"write_mode": "merge", "primary_key": ["id", "id"]}, "`primary_key` names 'id' twice"),
     "no key": ({"write_mode": "merge", "primary_key": []}, "at least 1 item"),
+    "a key without a column": (
+        {"write_mode": "merge", "primary_key": ["id", "_bizon_id"]},
+        "compared by '_bizon_id': ",
+    ),
+    "a version without a column": ({"write_mode": "merge", "version": "_source_x"}, "compared by '_source_x': names"),
     "deletes without a field": ({"write_mode": "merge", "deletes": "flag"}, "need `deleted_field`"),
     "tombstones without deletes": ({"write_mode": "merge", "tombstone_days": 7}, "is for `deletes: remove`"),
     "a field without deletes": ({"write_mode": "merge", "deleted_field": "gone"}, "need `deleted_field`"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import matrices
+import polars as pl
 import pytest
 
 from bizon.connectors.destinations.duckdb.src.config import DuckdbConfig
@@ -56,9 +57,7 @@ def found(database: str, table: str) -> list[dict[str, Any]]:
         connection.execute("SET TimeZone = 'UTC'")
         if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
             return []
-        connection.execute(f"SELECT * FROM {table}")
-        names = [column[0] for column in connection.description]
-        return [dict(zip(names, row, strict=True)) for row in connection.fetchall()]
+        return pl.DataFrame(connection.sql(f"SELECT * FROM {table}")).rows(named=True)
 
 
 def as_six(row: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from bizon.source.config import SourceSyncModes
 WRITER = """
 import sys, time, duckdb
 connection = duckdb.connect(sys.argv[1])
-connection.execute("CREATE TABLE items AS SELECT 1 AS n")
+connection.execute("CREATE TABLE IF NOT EXISTS items AS SELECT 1 AS n")
 print("open", flush=True)
 time.sleep(60)
 """
@@ -33,15 +33,21 @@ def opened(database: Path, **settings: object) -> Iterator[TableReader]:
         yield reader
 
 
-@pytest.fixture
-def writer(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
-    """A process that has the file open for writing."""
-    command = [sys.executable, "-c", WRITER, str(tmp_path / "w.duckdb")]
+@contextmanager
+def held_open(database: Path) -> "Iterator[subprocess.Popen[str]]":
+    """Within: a process has the file open for writing."""
+    command = [sys.executable, "-c", WRITER, str(database)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         yield process
         process.kill()
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
+    with held_open(tmp_path / "w.duckdb") as process:
+        yield process
 
 
 def test_a_look_waits_for_a_locked_file_and_names_its_holder(tmp_path: Path, writer: "subprocess.Popen[str]") -> None:

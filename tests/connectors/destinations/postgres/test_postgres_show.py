@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from connectors.destinations.postgres.kit import block, load, rows_of
 from connectors.destinations.table_kit import FULL_REFRESH, INCREMENTAL, page, pipeline
@@ -106,11 +108,31 @@ def test_receipts_name_the_columns_that_a_job_adds_and_widens(postgres: Place) -
     assert [batch.receipt is None for batch in committed] == [False, False, True]
 
 
-def test_a_statement_without_rows_says_so(reader: TableReader) -> None:
-    for sql in ("SET search_path = elsewhere", "-- nothing", ";"):
-        with pytest.raises(NotReadError, match="returns nothing to show"):
-            reader.query(sql, 1)
+@pytest.mark.parametrize("sql", ["SET search_path = elsewhere", "-- nothing", ";", "SELECT 1; SELECT 2"])
+def test_anything_but_one_query_is_named(reader: TableReader, sql: str) -> None:
+    with pytest.raises(
+        NotReadError, match=r"the SQL is not a query, or is more than one: (syntax error|cannot insert)"
+    ):
+        reader.query(sql, 1)
     assert reader.count() == 2
+
+
+def test_a_file_of_the_server_is_not_written(postgres: Place, reader: TableReader) -> None:
+    """A transaction that is read-only lets COPY write one, if the role may."""
+    file = f"bizon_test_{uuid4().hex}"
+    with pytest.raises(NotReadError, match=r"not a query.*syntax error at or near"):
+        reader.query(f"COPY items TO '/tmp/{file}'", 1)
+    with pytest.raises(NotReadError, match="more than one: cannot insert multiple commands"):
+        reader.query(f"SELECT 1) AS q; COPY items TO '/tmp/{file}'; SELECT * FROM (SELECT 2", 1)
+    assert postgres.rows("SELECT pg_stat_file(%s, true)", f"/tmp/{file}") == [(None,)]
+
+
+def test_a_function_that_writes_is_rolled_back(postgres: Place, reader: TableReader) -> None:
+    """Servers before 16 let a transaction that is read-only create a large object."""
+    number = 4_000_000_000 + int(uuid4().hex[:7], 16)
+    with suppress(psycopg.errors.ReadOnlySqlTransaction):
+        reader.query(f"SELECT lo_create({number})", 1)
+    assert postgres.rows("SELECT 1 FROM pg_largeobject_metadata WHERE oid = %s::bigint::oid", number) == []
 
 
 def test_a_query_names_types_as_the_table_does(reader: TableReader) -> None:

@@ -23,6 +23,7 @@ OperationalError = duckdb.OperationalError
 InterfaceError = duckdb.ConnectionException
 
 
+_CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FRAME = "_bizon_frame"
 """The name under which a statement of ``execute_with`` sees its frame."""
 
@@ -58,6 +59,13 @@ class Cursor:
 
     def close(self) -> None:
         """The connection stays open."""
+
+
+def is_named(column: str, name: str = "?") -> str:
+    """The SQL condition that a name of the catalogue means the same as another, as DuckDB compares names: without
+    regard to the case of ASCII letters. Its function ``lower`` takes two names for one that differ in an accent."""
+    left, right = (f"translate({each}, '{_CAPITALS}', '{_CAPITALS.lower()}')" for each in (column, name))
+    return f"{left} = {right}"
 
 
 class _Stream:

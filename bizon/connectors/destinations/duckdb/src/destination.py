@@ -36,17 +36,17 @@ _TYPES = TypeNames(
     decimal="DECIMAL({},{})",
 )
 _USUAL_SCHEMA = "main"
-_HERE = "database_name = current_database() AND schema_name = current_schema()"
+_HERE = f"database_name = current_database() AND {connection.is_named('schema_name', 'current_schema()')}"
+_OF_TABLE = f"{_HERE} AND {connection.is_named('table_name')}"
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 """The words of the operating system for a full disk."""
 _DEPENDS = (
     f"SELECT 1 FROM duckdb_views() WHERE {_HERE} AND NOT internal",
-    f"SELECT 1 FROM duckdb_indexes() WHERE {_HERE} AND lower(table_name) = lower(?)",
-    f"SELECT 1 FROM duckdb_constraints() WHERE {_HERE} AND (lower(table_name) = lower(?) "
+    f"SELECT 1 FROM duckdb_indexes() WHERE {_OF_TABLE}",
+    f"SELECT 1 FROM duckdb_constraints() WHERE {_HERE} AND ({connection.is_named('table_name')} "
     "OR constraint_type = 'FOREIGN KEY')",
-    f"SELECT 1 FROM duckdb_tables() WHERE {_HERE} AND lower(table_name) = lower(?) AND comment IS NOT NULL",
-    f"SELECT 1 FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?) "
-    "AND (comment IS NOT NULL OR column_default IS NOT NULL)",
+    f"SELECT 1 FROM duckdb_tables() WHERE {_OF_TABLE} AND comment IS NOT NULL",
+    f"SELECT 1 FROM duckdb_columns() WHERE {_OF_TABLE} AND (comment IS NOT NULL OR column_default IS NOT NULL)",
 )
 """Queries that find what depends on a table, or would be lost with it."""
 
@@ -101,10 +101,7 @@ class DuckdbDestination(TypedTableDestination):
 
     def columns_of(self, within: Transaction, table: str) -> "Mapping[str, ColumnType | None]":
         """The columns of a table; DuckDB ignores case in names."""
-        query = (
-            f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?) "
-            f"ORDER BY column_index"
-        )
+        query = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_OF_TABLE} ORDER BY column_index"
         return {name: self.types.column(kind) for name, kind in within.rows(query, table)}
 
     @property

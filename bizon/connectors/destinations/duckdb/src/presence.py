@@ -38,7 +38,7 @@ class FilePresence:
 
     def __init__(self, database: str, schema: str, table: str) -> None:
         self._database = Path(os.path.realpath(database))
-        mark = sha256(f"{schema}\0{table}".lower().encode()).hexdigest()[:8]
+        mark = sha256(f"{schema}\0{table}".encode().lower()).hexdigest()[:8]
         self._folder = self._database.parent / _HIDDEN_FOLDER / self._database.name
         self._path = self._folder / f"{_PLAIN.sub('_', table)[:_LONGEST]}.{mark}.lock"
         self._held: BinaryIO | None = None

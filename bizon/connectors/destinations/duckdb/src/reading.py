@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from bizon.connectors.destinations.duckdb.src.connection import opened
+from bizon.connectors.destinations.duckdb.src.connection import is_named, opened
 from bizon.destination.readable import (
     Answer,
     Cell,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
-    "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) ORDER BY column_index"
+    f"AND {is_named('schema_name')} AND {is_named('table_name')} ORDER BY column_index"
 )
 _CLOSED = ("SET TimeZone = 'UTC'", "SET enable_external_access = false", "SET lock_configuration = true")
 """No file but the open one can be read or written from here on, and no statement changes that."""

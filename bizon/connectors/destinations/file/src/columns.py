@@ -32,12 +32,13 @@ _KINDS: dict[pl.DataType, ColumnType] = {
 
 
 def aligned(paths: Sequence[Path]) -> list[pl.LazyFrame]:
-    """The rows of each file, with one type per shared column. Raises DestinationError where no such type exists."""
+    """The rows of each file, with one type per shared column. Raises DestinationError where no such type exists; it
+    names the first file, the published one: staged files agree with each other."""
     frames = [pl.scan_parquet(path, glob=False) for path in paths]
     schemas = [_schema(frame, path) for frame, path in zip(frames, paths, strict=True)]
     wanted = schemas[0]
-    for path, schema in zip(paths, schemas, strict=True):
-        wanted = _agreed(wanted, schema, path)
+    for schema in schemas:
+        wanted = _agreed(wanted, schema, paths[0])
     return [_widened(frame, schema, wanted, path) for frame, schema, path in zip(frames, schemas, paths, strict=True)]
 
 
@@ -53,7 +54,7 @@ def check_columns(main: Path, wanted: pl.Schema) -> None:
 
 
 def columns_there(main: Path | None, noted: Mapping[str, str] | None) -> dict[str, ColumnType | None]:
-    """The columns of an output, in order. ``main``: None when it is going to be replaced, or is a folder. ``noted``:
+    """The columns of an output, in order. ``main``: None when it is a folder, or when only ``noted`` counts. ``noted``:
     its columns when it was published; the types of those that are still there count, since text and JSON are the same
     in the file. None: a type that no inferred column has."""
     kinds = {name: column_type(kind) for name, kind in (noted or {}).items()}
@@ -69,6 +70,19 @@ def columns_there(main: Path | None, noted: Mapping[str, str] | None) -> dict[st
         if dtype != pl.Null:
             there[name] = known if known is not None and frame_type(known) == dtype else _kind(dtype)
     return there
+
+
+def columns_replaced(main: Path, noted: Mapping[str, str] | None) -> dict[str, ColumnType | None]:
+    """The columns that a file keeps when its rows are replaced: those that it has, so that a column which somebody has
+    dropped or changed is as they have left it. None where bizon has noted none: it had other columns then. A file that
+    cannot be read is replaced all the same."""
+    if not noted:
+        return {}
+    try:
+        there = columns_there(main, noted)
+    except DestinationError:
+        there = columns_there(None, noted)
+    return {name: kind for name, kind in there.items() if kind is not None}
 
 
 def has_rows(main: Path) -> bool:

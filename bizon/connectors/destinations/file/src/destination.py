@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
-from bizon.connectors.destinations.file.src.columns import check_columns, columns_there, has_rows
+from bizon.connectors.destinations.file.src.columns import check_columns, columns_replaced, columns_there, has_rows
 from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig, FileFormat, path_stem
 from bizon.connectors.destinations.file.src.file_rows import RowShape, reading, typed_shape, write_rows
 from bizon.connectors.destinations.file.src.manifest import State
@@ -182,9 +182,9 @@ class FileDestination(StagedDestination):
         """Refuses rows that can never be appended before they are fetched."""
         main = self._output.main
         if self._typed is not None:
-            kept = main if self.write_mode is WriteMode.APPEND else None
-            there = columns_there(kept, self._output.noted_columns())
-            self._typed.resume(self.default_destination_id, there, resume.committed)
+            there = columns_there if self.write_mode is WriteMode.APPEND else columns_replaced
+            columns = there(main, self._output.noted_columns())
+            self._typed.resume(self.default_destination_id, columns, resume.committed)
         if self.write_mode is WriteMode.APPEND and has_rows(main):
             check_columns(main, self._shape.empty(self.default_destination_id).schema)
         if self._works_on_part:

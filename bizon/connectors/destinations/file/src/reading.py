@@ -11,7 +11,7 @@ from bizon.connectors.destinations.file.src.columns import aligned
 from bizon.connectors.destinations.file.src.lines import Lines
 from bizon.destination.column_types import JSON, TEXT, ColumnType, Kind, column_type
 from bizon.destination.columns import frame_type
-from bizon.destination.readable import Answer, Cell, Field, NoTableError, NotReadError, TableReader, number
+from bizon.destination.readable import Answer, Cell, Field, NoTableError, NotReadError, TableReader, as_query, number
 from bizon.destination.system_columns import SYSTEM_COLUMNS
 
 _OURS = {**SYSTEM_COLUMNS, **{name[1:]: kind for name, kind in SYSTEM_COLUMNS.items()}, "source_data": TEXT}
@@ -58,7 +58,7 @@ class FileReader(TableReader):
         if self._format == "csv":
             lazy = lazy.with_columns(_parsed(name, self._kinds[name]) for name in self._names() if name in self._kinds)
         with pl.SQLContext({self.table: lazy}) as context:
-            found = context.execute(f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n) AS q").head(limit).collect()
+            found = context.execute(as_query(sql)).head(limit).collect()
         fields = [Field(name, str(dtype)) for name, dtype in found.schema.items()]
         return Answer(fields, _rows([_cells(series) for series in found]))
 

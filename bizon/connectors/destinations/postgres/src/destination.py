@@ -146,7 +146,8 @@ class PostgresDestination(TypedTableDestination):
             with reading(self.config, self.default_destination_id, self.place) as reader:
                 yield reader
         except psycopg.Error as error:
-            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
+            text = self.text_of(error) if waited_in_vain(error) else explained(error, self.config, reads=True)
+            raise DestinationConnectionError(f"{self.place}: {text}") from error
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch in one transaction. The same batch written again replaces the first write. Raises

@@ -51,8 +51,9 @@ def waited_in_vain(error: Exception) -> bool:
     return getattr(error, "sqlstate", None) == "55P03"
 
 
-def explained(error: Exception, config: "PostgresDetailsConfig") -> str:
-    """The text of the server or its driver on one line, with a remedy for the frequent causes."""
+def explained(error: Exception, config: "PostgresDetailsConfig", *, reads: bool = False) -> str:
+    """The text of the server or its driver on one line, with a remedy for the frequent causes. ``reads``: the table was
+    only looked at."""
     text = " ".join(str(error).partition("\nLINE ")[0].split()) or type(error).__name__
     state = getattr(error, "sqlstate", None)
     schema = config.schema_name
@@ -69,6 +70,8 @@ def explained(error: Exception, config: "PostgresDetailsConfig") -> str:
         return (
             f"{text}; raise `statement_timeout`, which is {config.statement_timeout} s, and run again: the run resumes"
         )
+    if state == "42501" and reads:
+        return f"{text}; role '{config.username}' needs USAGE on schema '{schema}' and SELECT on the table"
     if state == "42501":
         return (
             f"{text}; role '{config.username}' needs USAGE and CREATE on schema '{schema}', or CREATE on the database "

@@ -19,6 +19,7 @@ from bizon.destination.readable import (
     NoTableError,
     NotReadError,
     TableReader,
+    as_query,
     cells,
     number,
 )
@@ -62,21 +63,21 @@ class PostgresReader(TableReader):
         return self.query(f"SELECT * FROM {self._quoted}", limit)
 
     def query(self, sql: str, limit: int) -> Answer:
-        """One statement. The cursor has run another before: after that, a transaction cannot be made writable."""
+        """One query: it stands where only a query may stand, since COPY would write a file of the server even here. The
+        cursor has run another before: after that, a transaction cannot be made writable."""
         try:
             with self._connection.cursor() as cursor:
                 for info in cursor.adapters.types:
                     for kind in filter(None, (info.oid, info.array_oid)):
                         cursor.adapters.register_loader(kind, TextLoader)
-                with closing(cursor.stream(sql)) as rows:
+                with closing(cursor.stream(as_query(sql))) as rows:
                     texts = list(islice(rows, limit))
                     found, result = cursor.description or (), cursor.pgresult
                 types = [cursor.adapters.types.get(column.type_code) for column in found]
                 sizes = [] if result is None else [result.fmod(place) for place in range(len(found))]
-        except psycopg.Error as error:
-            if error.sqlstate is None and not self._connection.broken:  # it does not come from the server
-                raise NotReadError("the SQL returns nothing to show") from error
-            raise
+        except psycopg.errors.SyntaxError as error:
+            text = str(error).partition("\n")[0]
+            raise NotReadError(f"the SQL is not a query, or is more than one: {text}") from error
         finally:
             self._connection.rollback()
         read = [_reader("" if info is None else info.name) for info in types]

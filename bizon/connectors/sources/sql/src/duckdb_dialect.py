@@ -4,7 +4,7 @@ from typing import Any
 
 import duckdb
 from sqlalchemy.dialects import registry
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
 
 NAME = "bizon_duckdb"
 _TABLES = """
@@ -19,12 +19,19 @@ WHERE database_name = current_database() AND schema_name = ? AND table_name = ? 
 _SCHEMAS = "SELECT DISTINCT schema_name FROM duckdb_schemas() WHERE database_name = current_database() AND NOT internal"
 
 
+class _Context(DefaultExecutionContext):
+    def get_result_processor(self, type_: Any, colname: str, coltype: Any) -> Any:
+        """DuckDB 1.4 describes a column by an object that cannot be the key of a cache, as SQLAlchemy wants it."""
+        return super().get_result_processor(type_, colname, str(coltype))
+
+
 class DuckDbDialect(DefaultDialect):
     """Statements of the SQL standard, and the part of the catalogue that the source asks for."""
 
     name = NAME
     default_schema_name = "main"
     supports_statement_cache = True
+    execution_ctx_cls = _Context
 
     @classmethod
     def import_dbapi(cls) -> Any:
