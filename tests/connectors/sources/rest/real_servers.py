@@ -4,12 +4,13 @@ process."""
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
+from e2e.conftest import Pipeline
 from ports import free_port
 from servers import beside_python, of_node, served
 
@@ -31,8 +32,55 @@ multiauth.policy.account.use = kinto.plugins.accounts.authentication.AccountsAut
 use = egg:waitress#main
 host = 127.0.0.1
 port = %(http_port)s
+
+[loggers]
+keys = root, requests
+
+[handlers]
+keys = console
+
+[formatters]
+keys = json
+
+[logger_root]
+level = WARNING
+handlers = console
+
+[logger_requests]
+level = INFO
+handlers = console
+qualname = request.summary
+propagate = 0
+
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = json
+
+[formatter_json]
+class = kinto.core.JsonLogFormatter
 """
 _TIMEOUT = 20  # seconds
+
+
+def reading(pipeline: Pipeline, base_url: str, endpoint: Mapping[str, Any], **keys: Any) -> Pipeline:
+    """The pipeline, which reads one endpoint."""
+    pipeline.config["source"] = {
+        **{"name": "rest", "stream": "items", "base_url": base_url, "sync_mode": "incremental"},
+        **{"endpoints": {"items": endpoint}, **keys},
+    }
+    return pipeline
+
+
+def records(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return [json.loads(line["source_data"]) for line in pipeline.lines()]
+
+
+def run(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The records that a run has appended."""
+    before = len(records(pipeline)) if (pipeline.folder / "out.json").exists() else 0
+    pipeline.run()
+    return records(pipeline)[before:]
 
 
 class Table:
@@ -64,10 +112,11 @@ def datasette(folder: Path) -> Iterator[Table]:
 
 
 class Collection:
-    """A collection of Kinto."""
+    """A collection of Kinto. ``log``: of the server, a JSON object for each request."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, log: Path) -> None:
         self.url = f"{url}/buckets/shop/collections/items"
+        self._log = log
         self._session = requests.Session()
         self._ask("PUT", f"{url}/accounts/{USER}", {"password": PASSWORD})
         self._session.auth = (USER, PASSWORD)
@@ -79,6 +128,12 @@ class Collection:
 
     def delete(self, id_: str) -> None:
         self._ask("DELETE", f"{self.url}/records/{id_}", None)
+
+    def lists(self) -> list[dict[str, str]]:
+        """The parameters of each request for the list, as the server has logged them."""
+        lines = [line for line in self._log.read_text().splitlines() if '"request.summary"' in line]
+        asked = [json.loads(line)["Fields"] for line in lines]
+        return [each["querystring"] for each in asked if each["method"] == "GET" and each["path"].endswith("/records")]
 
     def close(self) -> None:
         self._session.close()
@@ -94,9 +149,10 @@ def kinto(folder: Path) -> Iterator[Collection]:
     (folder / "kinto.ini").write_text(KINTO)
     port = free_port()
     arguments = ["start", "--ini", str(folder / "kinto.ini"), "--port", str(port)]
+    log = folder / "kinto.log"
     with (
-        served(beside_python("kinto"), arguments, f"http://127.0.0.1:{port}/v1", folder / "kinto.log") as server,
-        closing(Collection(server.url)) as collection,
+        served(beside_python("kinto"), arguments, f"http://127.0.0.1:{port}/v1", log) as server,
+        closing(Collection(server.url, log)) as collection,
     ):
         yield collection
 

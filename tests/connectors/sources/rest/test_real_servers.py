@@ -1,47 +1,21 @@
 """The source ``rest`` on servers of others, through the real command: everything once, then what changed."""
 
-import json
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from connectors.sources.rest import real_servers
-from connectors.sources.rest.real_servers import PASSWORD, USER, Collection, Database, Parameters, Table
+from connectors.sources.rest.real_servers import Database, Parameters, Table, reading, records, run
 from e2e.conftest import Pipeline
 
 pytestmark = pytest.mark.matrix(share=6, pool="real servers")
 
 COUNT = 250
 KILLED = str(Path(__file__).parents[3] / "e2e/killed_rest.py")
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path) -> Pipeline:
-    return Pipeline(tmp_path)
-
-
-def reading(pipeline: Pipeline, base_url: str, endpoint: Mapping[str, Any], **keys: Any) -> Pipeline:
-    """The pipeline, which reads one endpoint."""
-    pipeline.config["source"] = {
-        **{"name": "rest", "stream": "items", "base_url": base_url, "sync_mode": "incremental"},
-        **{"endpoints": {"items": endpoint}, **keys},
-    }
-    return pipeline
-
-
-def records(pipeline: Pipeline) -> list[dict[str, Any]]:
-    return [json.loads(line["source_data"]) for line in pipeline.lines()]
-
-
-def run(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The records that a run has appended."""
-    before = len(records(pipeline)) if (pipeline.folder / "out.json").exists() else 0
-    pipeline.run()
-    return records(pipeline)[before:]
 
 
 @pytest.fixture(scope="module")
@@ -89,46 +63,6 @@ def test_datasette(pipeline: Pipeline, datasette: Table, style: str) -> None:
     time.sleep(1.05)  # until this second is over: in it a run cannot tell before from after
     assert run(pipeline) == datasette.run("SELECT * FROM items WHERE price = -1 ORDER BY id")
     assert run(pipeline) == []
-
-
-@pytest.fixture(scope="module")
-def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    with real_servers.kinto(tmp_path_factory.mktemp("kinto")) as collection:
-        yield collection
-
-
-def test_kinto(pipeline: Pipeline, kinto: Collection) -> None:
-    """The next page is a URL in the header ``Next-Page``; ``_since`` finds what changed, and the tombstones of what was
-    deleted."""
-    for number in range(25):
-        kinto.put(f"item-{number}", name=f"item {number}", price=number * 1.25)
-    limits = {"since": {"param": "_since", "format": "epoch_ms"}, "until": {"param": "_before", "format": "epoch_ms"}}
-    endpoint = {
-        "path": "/records",
-        "params": {"_limit": 10, "_sort": "id"},
-        "records": "data",
-        "timestamp": "last_modified",
-        "deleted": "deleted == `true`",
-        "pages": {"type": "link_header", "header": "Next-Page"},
-        "incremental": {"cursor_field": "last_modified", "cursor_format": "epoch_ms", **limits},
-    }
-    account = {"type": "basic", "params": {"username": USER, "password": PASSWORD}}
-    reading(pipeline, kinto.url, endpoint, authentication=account)
-    found = run(pipeline)
-    assert sorted(each["id"] for each in found) == sorted(f"item-{number}" for number in range(25))
-    assert {each["id"]: each["price"] for each in found} == {f"item-{number}": number * 1.25 for number in range(25)}
-    assert run(pipeline) == []
-    kinto.put("item-3", name="changed", price=2)
-    kinto.put("item-99", name="new", price=3)
-    kinto.delete("item-24")
-    changed = {each["id"]: each for each in run(pipeline)}
-    assert {id_: each.get("name") for id_, each in changed.items()} == {
-        **{"item-3": "changed", "item-99": "new"},
-        "item-24": None,
-    }
-    assert [id_ for id_, each in changed.items() if each.get("_deleted")] == ["item-24"]
-    assert run(pipeline) == []
-    assert PASSWORD not in (pipeline.folder / "state.sqlite3").read_bytes().decode("latin-1")
 
 
 @pytest.fixture
