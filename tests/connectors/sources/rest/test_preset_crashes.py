@@ -149,4 +149,4 @@ def test_a_window_of_the_past_that_is_killed_comes_once_and_the_watermark_stays(
     api.before = lambda asked: None
     run.pipeline.run("--runner", runner, *flags)
     assert sorted(run.rows()) == sorted([*everything, *past, *past])
-    assert "0 records" in run.pipeline.run().stdout
+    assert "Success: 0 records written" in run.pipeline.run().stdout
