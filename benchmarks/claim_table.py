@@ -127,6 +127,12 @@ TABLE: tuple[TableRow, ...] = (
         claims_sources.files,
     ),
     TableRow(
+        "sources-memory",
+        "3,000,000 records of about 450 bytes by the sources `rest`, from a local HTTP server in pages of 1,000, and "
+        "`files`, from NDJSON, and as many rows of PostgreSQL by `sql`, into NDJSON; against 300,000",
+        claims_sources.memory,
+    ),
+    TableRow(
         "typed-frames",
         "JSON text -> typed frame, 1,000,000 records of about 400 bytes (8 scalars, object, list, two moments). "
         "Against: `pl.read_ndjson` of the same text, with the schema given",

@@ -18,7 +18,7 @@ def rest(bench: Bench) -> list[Claim]:
     with serving(pages, 0, per_page) as url, serving(1, 0, per_page) as single:
 
         def described(pages: int) -> Command:
-            return pipeline(pages * per_page, source=_source(url if pages > 1 else single))
+            return pipeline(pages * per_page, source=described_at(url if pages > 1 else single))
 
         def written(pages: int) -> Command:
             return from_server(pages, url if pages > 1 else single, per_page)
@@ -33,7 +33,7 @@ def fetch_ahead(bench: Bench) -> list[Claim]:
     with serving(pages, LATENCY, PER_SLOW_PAGE) as url, serving(1, LATENCY, PER_SLOW_PAGE) as single:
 
         def at_once(requests: int, count: int) -> Command:
-            source = _source(url if count == pages else single) | {"http": {"concurrency": requests}}
+            source = described_at(url if count == pages else single) | {"http": {"concurrency": requests}}
             return pipeline(count * PER_SLOW_PAGE, source=source)
 
         sides: dict[str, Side] = {"one at a time": partial(at_once, 1), "eight at once": partial(at_once, 8)}
@@ -42,7 +42,7 @@ def fetch_ahead(bench: Bench) -> list[Claim]:
     return [bench.ratio("speed / one request at a time", samples, sides_by_speed, "wall", "at least", 6.0)]
 
 
-def _source(url: str) -> dict[str, Any]:
+def described_at(url: str) -> dict[str, Any]:
     """The source of ``bench_http_source.py``, as YAML."""
     pages = {"type": "page", "where": "path", "param": "page", "start": 0, "more": "next"}
     return {

@@ -31,7 +31,7 @@ def _into_postgres(bench: Bench, name: str) -> Claim:
     total = min(bench.size.records, _AS_MANY_AS)
     sides: dict[str, Side] = {"bizon": partial(_loaded, bench), "Sling": partial(_loaded_by_sling, bench)}
     try:
-        with with_lines(bench, total):
+        with with_lines(bench, total, bench.size.start):
             samples = bench.compare(sides, total)
     finally:
         run(script("drop_schemas.py", *_SCHEMAS), bench.folder)
@@ -41,7 +41,7 @@ def _into_postgres(bench: Bench, name: str) -> Claim:
 
 def _into_csv(bench: Bench, name: str) -> Claim:
     total = bench.size.records
-    with with_tables(bench, total):
+    with with_tables(bench, total, bench.size.start):
         samples = bench.compare({"bizon": _unloaded, "Sling": _unloaded_by_sling}, total)
     return bench.ratio(name, samples, ("bizon", "Sling"), "wall", "at most", 1.0)
 

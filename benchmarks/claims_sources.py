@@ -1,14 +1,18 @@
-"""Claims about the sources ``sql`` and ``files``."""
+"""Claims about the sources ``sql`` and ``files``, and about the memory of these and of ``rest``."""
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from benchmarks.claims import Claim
+from benchmarks.claims_rest import PER_PAGE, described_at
 from benchmarks.environments import DLT_SQL, CannotInstallError
 from benchmarks.measure import Command, run
 from benchmarks.work import postgres
-from benchmarks.workload import Bench, Side, file_exists, pipeline, script
+from benchmarks.workload import WORK, Bench, Side, file_exists, pipeline, script
 
 _LINES_PER_RECORD = 2.135  # of the other rows: 1 GB in all
 _DLT = {"sqlalchemy": ("dlt, defaults", 3.0), "pyarrow": ("dlt, pyarrow", 1.0), "connectorx": ("dlt, connectorx", 1.0)}
@@ -23,7 +27,7 @@ def sql(bench: Bench) -> list[Claim]:
         sides |= {name: partial(_dlt, backend) for backend, (name, _) in _DLT.items()}
     except CannotInstallError as error:
         bench.failures |= {name: str(error) for name, _ in _DLT.values()}
-    with with_tables(bench, total):
+    with with_tables(bench, total, bench.size.start):
         samples = bench.compare(sides, total)
     claims = [
         bench.ratio("wall / COPY", samples, ("bizon", "COPY"), "wall", "at most", 1.6),
@@ -40,7 +44,7 @@ def sql(bench: Bench) -> list[Claim]:
 def files(bench: Bench) -> list[Claim]:
     total = int(bench.size.records * _LINES_PER_RECORD)
     sides: dict[str, Side] = {"bizon": partial(_from_lines, bench), "scan_ndjson": partial(_scanned, bench)}
-    with with_lines(bench, total):
+    with with_lines(bench, total, bench.size.start):
         samples = bench.compare(sides, total)
     return [
         bench.ratio("wall / scan_ndjson", samples, ("bizon", "scan_ndjson"), "wall", "at most", 2.0),
@@ -48,10 +52,49 @@ def files(bench: Bench) -> list[Claim]:
     ]
 
 
+def memory(bench: Bench) -> list[Claim]:
+    """Ten times the records take no more memory: a page, the queue and the buffer bound it."""
+    few, many = (3 * count // 10 for count in bench.size.many)
+    per_page = min(few, PER_PAGE)
+    claims: list[Claim] = []
+    with _served(per_page) as url:
+        claims += _flat(bench, "rest", (few, many), lambda total: described_at(f"{url}/{total // per_page}"))
+    with with_tables(bench, few, many):
+        claims += _flat(bench, "sql", (few, many), from_table)
+    with with_lines(bench, few, many):
+        claims += _flat(bench, "files", (few, many), partial(from_lines, bench))
+    return claims
+
+
+def _flat(bench: Bench, name: str, totals: tuple[int, int], source: Callable[[int], dict[str, Any]]) -> Iterator[Claim]:
+    """The peak with many records, and its ratio to the one with few. ``source``: the block for a number of records."""
+    few, many = totals
+    sides: dict[str, Side] = {
+        "fewer": lambda total: pipeline(total, source=source(total)),
+        "more": lambda _: pipeline(many, source=source(many)),
+    }
+    samples = bench.repeat(sides, few)
+    yield bench.peak(f"peak RSS, {name}", samples, "more", 300)
+    ratio = f"peak RSS / with fewer records, {name}"
+    yield bench.ratio(ratio, samples, ("more", "fewer"), "peak_mb", "at most", 1.15)
+
+
 @contextmanager
-def with_tables(bench: Bench, total: int) -> Iterator[None]:
-    """Within: a table of all rows, and one for the start-up."""
-    run(script("orders_table.py", "fill", *{total, bench.size.start}), bench.folder)
+def _served(per_page: int) -> Iterator[str]:
+    """Within: a server of records, in a process of its own."""
+    command = [sys.executable, str(WORK / "records_server.py"), str(per_page)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
+
+
+@contextmanager
+def with_tables(bench: Bench, *totals: int) -> Iterator[None]:
+    """Within: a table of each number of rows."""
+    run(script("orders_table.py", "fill", *{*totals}), bench.folder)
     try:
         yield
     finally:
@@ -60,9 +103,9 @@ def with_tables(bench: Bench, total: int) -> Iterator[None]:
 
 
 @contextmanager
-def with_lines(bench: Bench, total: int) -> Iterator[None]:
-    """Within: a file of all records, and one for the start-up."""
-    counts = {total, bench.size.start}
+def with_lines(bench: Bench, *totals: int) -> Iterator[None]:
+    """Within: a file of each number of lines."""
+    counts = {*totals}
     run(script("lines_file.py", *counts), bench.folder)
     try:
         yield

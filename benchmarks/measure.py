@@ -21,6 +21,7 @@ from typing import Literal
 Metric = Literal["wall", "cpu", "peak_mb"]
 TIMEOUT = 1800.0  # seconds; a command that takes longer hangs
 _FOREIGN = ("BIZON_", "LOGURU_", "PYTHON", "VIRTUAL_ENV")
+_ADDRESSES = "BIZON_TEST_"
 _LONGEST_REASON = 300  # characters of a failed command's output that are kept
 
 
@@ -71,8 +72,13 @@ class Samples:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a child: this process's, without settings that would change the measurement."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    """The environment of a child: this process's, without settings that would change the measurement. The addresses of
+    servers stay: scripts make the tables that bizon reads."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_ADDRESSES) or not name.startswith(_FOREIGN)
+    }
     return {**kept, "NO_PROXY": "localhost,127.0.0.1", **extra}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / ".ci/run"
 STEPS = {
-    "install": "-j 2 install emulator",
+    "install": "-j 3 install emulator node-servers",
     "format": "format-check",
     "lint": "lint",
     "quickstart": "run",

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-EMULATOR, SERVERS = ROOT / "tests" / "emulator", ROOT / "tests" / "postgres_versions"
+EMULATOR, SERVERS, NODE = (ROOT / "tests" / name for name in ("emulator", "postgres_versions", "npm_servers"))
 LOCKS = {
     name: path.read_text(encoding="utf-8")
     for name, path in {"all": ROOT / "requirements.lock", "emulator": EMULATOR / "requirements.lock"}.items()
@@ -72,8 +72,19 @@ def test_every_postgres_server_has_a_version_and_a_hash() -> None:
         assert package["integrity"].startswith("sha512-")
 
 
-def test_no_script_of_a_postgres_server_runs() -> None:
-    assert "ignore-scripts=true" in (SERVERS / ".npmrc").read_text(encoding="utf-8").splitlines()
+def test_every_package_of_a_server_in_node_has_a_version_and_a_hash() -> None:
+    locked: dict[str, Any] = json.loads((NODE / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    asked = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert locked.pop("")["dependencies"] == asked
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in asked} == asked
+    assert len(locked) > 300
+    assert [name for name, package in locked.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [name for name, package in locked.items() if "resolved" in package] == [], "it is from any registry"
+
+
+@pytest.mark.parametrize("folder", [SERVERS, NODE], ids=lambda folder: folder.name)
+def test_no_script_of_a_package_of_npm_runs(folder: Path) -> None:
+    assert "ignore-scripts=true" in (folder / ".npmrc").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "tests/emulator/requirements.lock"])

@@ -8,7 +8,9 @@
 ``config`` returns the ``source`` block of a pipeline. Its server is the real API, or a stand-in with some records on
 several pages. The suite puts faults between the source and that server: the server need not know any.
 
-The same behaviours run without pytest, by ``bizon source test CONFIG``. Guide: docs/contributing/adding-sources.md.
+The same behaviours run without pytest, by ``bizon source test CONFIG``, which also records and replays the HTTP of a
+source. One that fetches in another way has nothing to record: its tests make the database or the files themselves.
+Guide: docs/contributing/adding-sources.md.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

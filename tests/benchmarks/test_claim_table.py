@@ -16,7 +16,7 @@ from benchmarks.workload import TINY, Bench, lines_are, pipeline
 NEED_INSTALLATION = {"duckdb", "install", "peers", "postgres", "sling"}
 PEERS_BESIDE = {"sql"}
 """Rows some of whose sides need installation."""
-ON_POSTGRES = {"merges", "postgres-copy", "sql", "tables-memory"}
+ON_POSTGRES = {"merges", "postgres-copy", "sources-memory", "sql", "tables-memory"}
 ABSENT = {"bigquery-memory": "BigQuery: its emulator is not installed", "queues": "no RabbitMQ at "}
 """The reason that a row gives when its server is not available."""
 

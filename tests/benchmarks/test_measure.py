@@ -43,7 +43,14 @@ def test_a_command_finds_its_files_and_its_environment(tmp_path: Path, monkeypat
 def test_settings_of_python_and_bizon_do_not_reach_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "BIZON_ENV_A", "LOGURU_LEVEL"):
         monkeypatch.setenv(name, "1")
-    assert [name for name in environment({}) if name.startswith(("PYTHON", "BIZON_", "LOGURU_"))] == []
+    found = [name for name in environment({}) if name.startswith(("PYTHON", "BIZON_", "LOGURU_"))]
+    assert [name for name in found if not name.startswith("BIZON_TEST_")] == []
+
+
+def test_the_address_of_a_server_reaches_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script filled a table in another server than the one that bizon read."""
+    monkeypatch.setenv("BIZON_TEST_POSTGRES_URL", "postgresql://somebody@elsewhere/test")
+    assert environment({})["BIZON_TEST_POSTGRES_URL"] == "postgresql://somebody@elsewhere/test"
 
 
 def test_a_failed_command_shows_its_last_line(tmp_path: Path) -> None:

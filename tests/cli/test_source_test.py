@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_source_that_refuses_us_is_one_error(items: dict[str, Any]) -> None:
         ({**DUMMY, "sync_mode": "stream"}, (), "sync_mode stream has no end"),
         (DUMMY, ("--record", "a", "--replay", "b"), "--record and --replay exclude each other"),
         (DUMMY, ("--replay", "nowhere"), "make one with --record nowhere"),
-        (DUMMY, ("--record", "config.yml"), "--record config.yml: cannot be written"),
+        (DUMMY, ("--record", "kept"), "--record and --replay keep HTTP, and source 'dummy' fetches none"),
         ({**DUMMY, "stream": "rocks"}, (), "has no stream 'rocks'"),
     ],
 )
@@ -101,10 +102,29 @@ def test_the_command_needs_neither_pytest_nor_vcrpy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_without_vcrpy_only_recordings_are_missing() -> None:
+def test_a_place_that_cannot_be_written_is_a_configuration_error(items: dict[str, Any]) -> None:
+    done = bizon(write(items), "--record", "config.yml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--record config.yml: cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["sql", "files"])
+def test_nothing_of_a_database_or_of_files_is_recorded_or_replayed(name: str) -> None:
+    """A recording of them was empty, and a replay read the database itself."""
+    Path("kept").mkdir()
+    Path("a.jsonl").write_text('{"id": 1}\n')
+    sqlite3.connect("a.db").close()
+    place = {"sql": {"url": "sqlite:///a.db"}, "files": {"path": "a.jsonl"}}[name]
+    done = bizon(write({"name": name, "stream": "items", **place}), "--record", "kept")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"source '{name}' fetches none" in done.stderr
+    assert list(Path("kept").iterdir()) == []
+
+
+def test_without_vcrpy_only_recordings_are_missing(items: dict[str, Any]) -> None:
     Path("vcr.py").write_text("raise ModuleNotFoundError(\"No module named 'vcr'\", name='vcr')")
     assert bizon(write(DUMMY)).returncode == 0
-    done = bizon(write(DUMMY), "--record", "kept")
+    done = bizon(write(items), "--record", "kept")
     assert done.returncode == 2
     assert "pip install 'bizon[testing]'" in done.stderr
 

@@ -1,6 +1,7 @@
 """Every source on the page of ``rest`` runs, against an API like the one that the page describes."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from standins.rest.server import Reply, RestStandIn, by_cursor, by_key, by_link, by_offset, by_page, by_url, items
 
+from bizon.connectors.sources.rest.src.template import NAMES
 from bizon.engine.records import records
 
 PAGE = Path(__file__).parents[2] / "docs/sources/rest.md"
@@ -127,3 +129,9 @@ def test_a_source_of_the_page_runs(api: RestStandIn, stream: str, block: dict) -
 def test_every_stream_of_the_page_is_run() -> None:
     assert {stream for stream, _ in cases()} == EXPECTED.keys()
     assert len(cases()) == 15
+
+
+def test_the_page_has_each_name_that_may_stand_in_braces() -> None:
+    table = PAGE.read_text(encoding="utf-8").partition("## Names in braces")[2].partition("\n## ")[0]
+    first = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`\{([\w.]+)\}`", " ".join(first))) == sorted(NAMES)

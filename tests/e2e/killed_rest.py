@@ -1,15 +1,9 @@
-"""The rest source with a SIGKILL inside, see ``killed.py``."""
+"""The source ``rest`` with a SIGKILL inside, see ``killed.py``."""
 
-from typing import Any
-
-from killed import page_is_read
+from killed import Killed
 
 from bizon.connectors.sources.rest.src.source import RestSource
-from bizon.source.models import SourceIteration
 
 
-class KilledRest(RestSource):
-    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-        page = super().get(pagination)
-        page_is_read()
-        return page
+class KilledRest(Killed, RestSource):
+    pass

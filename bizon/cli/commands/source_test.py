@@ -64,6 +64,11 @@ def _test(config: str, options: SuiteOptions) -> ExitCode:
         )
     secrets = list(secrets_of(loaded, environ.asked))
     subject = Subject(loaded, began=datetime.now(UTC) if recording is None else recording.began)
+    if (options.record or options.replay) and not subject.source_class.fetches_over_http:
+        raise ConfigError(
+            f"--record and --replay keep HTTP, and source '{subject.config.name}' fetches none: leave them out, and "
+            "test it against a server or files of your own"
+        )
     scrub = loaded.scrubber(secrets)
     try:
         with console_logs(_LEVEL, scrub), _exchange(options, subject, environ.asked, secrets):

@@ -111,7 +111,7 @@ def stripe(api: RestStandIn) -> None:
     api.routes |= {f"/{name}": once(listed) for name in ("charges", "customers", "invoices")}
 
 
-def hubspot(api: RestStandIn, count: int) -> None:
+def hubspot(api: RestStandIn, count: int, cap: int = CAP) -> None:
     """Contacts and custom objects by a search that gives out 10,000 records of a query and refuses more, and lists of
     archived ones."""
     moments = [START + timedelta(seconds=SECONDS_BETWEEN * number) for number in range(count)]
@@ -126,26 +126,33 @@ def hubspot(api: RestStandIn, count: int) -> None:
         low, high = int(bounds["GTE"]), int(bounds["LT"])
         found = [number for number, moment in enumerate(moments) if low <= round(moment.timestamp() * 1000) < high]
         begin, size = int(asked.params.get("after", 0)), asked.params["limit"]
-        if begin + size > CAP or size > 200:
+        if begin + size > cap or size > 200:
             return Reply({"status": "error", "message": "There was a problem with the request."}, 400)
         shown = [_contact(number, {changed: texts[number]}) for number in found[begin : begin + size]]
-        page: Json = {"total": len(found), "results": shown}
-        if begin + size < min(len(found), CAP):
-            page["paging"] = {"next": {"after": str(begin + size)}}
-        return page
+        return {"total": len(found), "results": shown, **_following(begin + size, min(len(found), cap))}
+
+    def archived(asked: Asked) -> Json:
+        found = [_contact(number, {}) | {"archived": True} for number in range(3)]
+        begin, size = int(asked.params.get("after", 0)), int(asked.params["limit"])
+        shown = found[begin : begin + size] if asked.params["archived"] == "true" else []
+        return {"results": shown, **_following(begin + size, len(found))}
 
     once = Throttle(api)
-    archived = [_contact(number, {}) | {"archived": True} for number in range(3)]
     api.admits = lambda asked: asked.headers.get("authorization") == f"Bearer {TOKEN}"
     api.routes |= {
         "/crm/v3/objects/contacts/search": search,
-        "/crm/v3/objects/contacts": lambda asked: {"results": archived if asked.params["archived"] == "true" else []},
+        "/crm/v3/objects/contacts": archived,
         "/crm/v3/objects/p_cars/search": lambda asked: search(asked, "hs_lastmodifieddate"),
-        "/crm/v3/objects/p_cars": lambda asked: {"results": archived},
+        "/crm/v3/objects/p_cars": archived,
     }
     for name in ("companies", "deals", "tickets"):
         path = f"/crm/v3/objects/{name}/search"
         api.routes[path] = once(lambda asked: search(asked, "hs_lastmodifieddate"))
+
+
+def _following(end: int, count: int) -> Json:
+    """The link to the next page of a list, if there is one."""
+    return {"paging": {"next": {"after": str(end)}}} if end < count else {}
 
 
 def _contact(number: int, properties: dict[str, Any]) -> Json:

@@ -112,11 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.server.answer(Asked(url.path, {**query, **params}, headers, self.command, body))
         content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-        self.send_response(reply.status)
-        given = {"Content-Type": "application/json", **reply.headers}
-        for name, value in given.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_response_only(reply.status)
+        usual = {"Date": self.date_time_string(), "Content-Type": "application/json", "Content-Length": len(content)}
+        for name, value in {**usual, **reply.headers}.items():
+            self.send_header(name, str(value))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

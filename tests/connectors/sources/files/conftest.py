@@ -1,25 +1,28 @@
-"""Object stores for the tests of files: S3 by moto, Cloud Storage by an emulator."""
+"""Object stores for the tests of files: S3 by moto, Azure by Azurite, Cloud Storage by an emulator."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import requests
-from emulator.serve import NoEmulatorError, Server, cloud_storage
+from azurite import ACCOUNT, KEY, Container, azurite
+from emulator.serve import NoEmulatorError, cloud_storage
 from obstore.store import S3Store
 from ports import free_port
-from servers import server_or_skip
+from servers import beside_python, served, server_or_skip
 
 S3_KEYS = {"region": "us-east-1", "access_key_id": "an-access-key-id", "secret_access_key": "a-secret-access-key"}
 
 
 class Bucket:
-    """An empty bucket. ``url``: of the bucket, as in a path; ``storage``: the block that leads to it."""
+    """An empty bucket. ``url``: of the bucket, as in a path; ``storage``: the block that leads to it.
+    ``knows_content``: an object that is written again with the same content keeps its etag.
+    """
 
     def __init__(
         self,
@@ -27,11 +30,14 @@ class Bucket:
         storage: dict[str, Any],
         put: Callable[[str, bytes], None],
         put_marker: Callable[[str], None],
+        *,
+        knows_content: bool = True,
     ) -> None:
         self.url = url
         self.storage = storage
         self.put = put
         self.put_marker = put_marker
+        self.knows_content = knows_content
 
     def keys(self, pattern: str, **keys: Any) -> dict[str, Any]:
         """The keys of a source that reads files of the bucket."""
@@ -42,14 +48,9 @@ class Bucket:
 def moto(folder: Path) -> Iterator[str]:
     """Within: an S3 in memory. It takes any keys."""
     url = f"http://127.0.0.1:{free_port()}"
-    program = Path(sys.executable).with_name("moto_server")
-    server = Server([str(program), "-H", "127.0.0.1", "-p", url.rpartition(":")[2]], url, folder / "log")
-    try:
-        yield server.start().url
-    except (NoEmulatorError, FileNotFoundError) as error:
-        server_or_skip("moto", str(error))
-    finally:
-        server.stop()
+    arguments = ["-H", "127.0.0.1", "-p", url.rpartition(":")[2]]
+    with served(beside_python("moto_server"), arguments, url, folder / "log"):
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +89,22 @@ def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def azure_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The account of an Azure Blob Storage."""
+    with azurite(tmp_path_factory.mktemp("azure")) as url:
+        yield url
+
+
+@pytest.fixture
+def azure(azure_url: str) -> Bucket:
+    name = f"c-{uuid4().hex}"
+    container = Container(azure_url, name)
+    storage = {"endpoint": azure_url, "account_name": ACCOUNT, "account_key": KEY}
+    marker = partial(container.put, data=b"")
+    return Bucket(f"az://{name}", storage, container.put, marker, knows_content=False)
+
+
 @pytest.fixture
 def s3(moto_url: str) -> Bucket:
     name = f"b-{uuid4().hex}"
@@ -120,7 +137,7 @@ def gcs(gcs_url: str) -> Bucket:
     return Bucket(f"gs://{bucket.name}", {"endpoint": gcs_url, "anonymous": True}, put, lambda key: put(key, b""))
 
 
-@pytest.fixture(params=["s3", "gcs"])
+@pytest.fixture(params=["s3", "gcs", "azure"])
 def bucket(request: pytest.FixtureRequest) -> Bucket:
     """A bucket of each kind of store."""
     found: Bucket = request.getfixturevalue(request.param)

@@ -1,4 +1,4 @@
-"""Files in object stores: S3 and Cloud Storage, by real requests to emulators."""
+"""Files in object stores: S3, Cloud Storage and Azure, by real requests to emulators."""
 
 import gzip
 import io
@@ -145,7 +145,7 @@ def test_incremental_runs_go_by_the_etag(bucket: "Bucket") -> None:
     bucket.put("b.jsonl", lines(1))  # written again, with the same content
     bucket.put("c.jsonl", lines(4))
     second = read(state=changed_since(first.state), **bucket.keys("*"))
-    assert [each["n"] for each in second.data] == [3, 4]
+    assert [each["n"] for each in second.data] == ([3, 4] if bucket.knows_content else [3, 1, 4])
     assert read(state=changed_since(second.state), **bucket.keys("*")).ids == []
 
 

@@ -1,10 +1,12 @@
-"""A running stand-in, and the source on it."""
+"""A running stand-in, the source on it, and a pipeline."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.conftest import Pipeline
 from standins.rest.server import RestStandIn
 
 from bizon.common.safe_log import logger
@@ -13,6 +15,11 @@ from bizon.engine.engine import load_config_dict
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 
 NO_WAITS = {"retries": {"backoff_factor": 0, "total": 3}}
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    return Pipeline(tmp_path)
 
 
 @pytest.fixture

@@ -1,16 +1,18 @@
-"""Servers of others with APIs that nobody here wrote: Datasette, Kinto, and moto's AWS. Each has a process."""
+"""Servers of others with APIs that nobody here wrote: Datasette, Kinto, json-server, and moto's AWS. Each has a
+process."""
 
+import json
+import re
 import sqlite3
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
-from emulator.serve import NoEmulatorError, Server
+from e2e.conftest import Pipeline
 from ports import free_port
-from servers import server_or_skip
+from servers import beside_python, of_node, served
 
 USER, PASSWORD = "reader", "a-password-of-kinto"
 KINTO = """
@@ -30,23 +32,55 @@ multiauth.policy.account.use = kinto.plugins.accounts.authentication.AccountsAut
 use = egg:waitress#main
 host = 127.0.0.1
 port = %(http_port)s
+
+[loggers]
+keys = root, requests
+
+[handlers]
+keys = console
+
+[formatters]
+keys = json
+
+[logger_root]
+level = WARNING
+handlers = console
+
+[logger_requests]
+level = INFO
+handlers = console
+qualname = request.summary
+propagate = 0
+
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = json
+
+[formatter_json]
+class = kinto.core.JsonLogFormatter
 """
 _TIMEOUT = 20  # seconds
 
 
-@contextmanager
-def served(name: str, command: list[str], url: str, folder: Path) -> Iterator[str]:
-    """Within: a program next to this Python answers at ``url``."""
-    program = Path(sys.executable).with_name(command[0])
-    server = Server([str(program), *command[1:]], url, folder / f"{name}.log")
-    try:
-        server.start()
-    except (NoEmulatorError, FileNotFoundError) as error:
-        server_or_skip(name, str(error))
-    try:
-        yield url
-    finally:
-        server.stop()
+def reading(pipeline: Pipeline, base_url: str, endpoint: Mapping[str, Any], **keys: Any) -> Pipeline:
+    """The pipeline, which reads one endpoint."""
+    pipeline.config["source"] = {
+        **{"name": "rest", "stream": "items", "base_url": base_url, "sync_mode": "incremental"},
+        **{"endpoints": {"items": endpoint}, **keys},
+    }
+    return pipeline
+
+
+def records(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return [json.loads(line["source_data"]) for line in pipeline.lines()]
+
+
+def run(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The records that a run has appended."""
+    before = len(records(pipeline)) if (pipeline.folder / "out.json").exists() else 0
+    pipeline.run()
+    return records(pipeline)[before:]
 
 
 class Table:
@@ -72,16 +106,17 @@ def datasette(folder: Path) -> Iterator[Table]:
         connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price REAL, updated_at TEXT)")
     url = f"http://127.0.0.1:{free_port()}"
     settings = ["--setting", "sql_time_limit_ms", "60000"]
-    command = ["datasette", "serve", str(file), "-p", url.rpartition(":")[2], *settings]
-    with served("Datasette", command, url, folder):
+    arguments = ["serve", str(file), "-p", url.rpartition(":")[2], *settings]
+    with served(beside_python("datasette"), arguments, url, folder / "datasette.log"):
         yield Table(file, url)
 
 
 class Collection:
-    """A collection of Kinto."""
+    """A collection of Kinto. ``log``: of the server, a JSON object for each request."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, log: Path) -> None:
         self.url = f"{url}/buckets/shop/collections/items"
+        self._log = log
         self._session = requests.Session()
         self._ask("PUT", f"{url}/accounts/{USER}", {"password": PASSWORD})
         self._session.auth = (USER, PASSWORD)
@@ -93,6 +128,12 @@ class Collection:
 
     def delete(self, id_: str) -> None:
         self._ask("DELETE", f"{self.url}/records/{id_}", None)
+
+    def lists(self) -> list[dict[str, str]]:
+        """The parameters of each request for the list, as the server has logged them."""
+        lines = [line for line in self._log.read_text().splitlines() if '"request.summary"' in line]
+        asked = [json.loads(line)["Fields"] for line in lines]
+        return [each["querystring"] for each in asked if each["method"] == "GET" and each["path"].endswith("/records")]
 
     def close(self) -> None:
         self._session.close()
@@ -107,12 +148,37 @@ def kinto(folder: Path) -> Iterator[Collection]:
     """Within: an empty collection, for one account."""
     (folder / "kinto.ini").write_text(KINTO)
     port = free_port()
-    command = ["kinto", "start", "--ini", str(folder / "kinto.ini"), "--port", str(port)]
+    arguments = ["start", "--ini", str(folder / "kinto.ini"), "--port", str(port)]
+    log = folder / "kinto.log"
     with (
-        served("Kinto", command, f"http://127.0.0.1:{port}/v1", folder) as url,
-        closing(Collection(url)) as collection,
+        served(beside_python("kinto"), arguments, f"http://127.0.0.1:{port}/v1", log) as server,
+        closing(Collection(server.url, log)) as collection,
     ):
         yield collection
+
+
+class Database:
+    """The list ``items`` of a json-server. ``asked``: the requests for it, as the server has logged them."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        self.url = url
+        self._log = log
+
+    def change(self, id_: int, **fields: Any) -> None:
+        requests.patch(f"{self.url}/items/{id_}", json=fields, timeout=_TIMEOUT).raise_for_status()
+
+    def asked(self) -> list[str]:
+        return re.findall(r"GET (/items\S*)", re.sub(r"\x1b\[[\d;]*m", "", self._log.read_text()))
+
+
+@contextmanager
+def json_server(folder: Path, items: list[dict[str, Any]]) -> Iterator[Database]:
+    """Within: the items in a file, which json-server serves and changes."""
+    file, log, port = folder / "db.json", folder / "json-server.log", free_port()
+    file.write_text(json.dumps({"items": items}))
+    arguments = ["--host", "127.0.0.1", "--port", str(port), "--snapshots", str(folder), str(file)]
+    with served(of_node("json-server"), arguments, f"http://127.0.0.1:{port}", log) as server:
+        yield Database(server.url, log)
 
 
 class Parameters:
@@ -135,8 +201,9 @@ class Parameters:
 def systems_manager(folder: Path) -> Iterator[Parameters]:
     """Within: an AWS without parameters."""
     url = f"http://127.0.0.1:{free_port()}"
+    arguments = ["-H", "127.0.0.1", "-p", url.rpartition(":")[2]]
     with (
-        served("moto", ["moto_server", "-H", "127.0.0.1", "-p", url.rpartition(":")[2]], url, folder),
+        served(beside_python("moto_server"), arguments, url, folder / "moto.log"),
         closing(Parameters(url)) as parameters,
     ):
         yield parameters

@@ -1,44 +1,21 @@
 """The source ``rest`` on servers of others, through the real command: everything once, then what changed."""
 
-import json
+import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from connectors.sources.rest import real_servers
-from connectors.sources.rest.real_servers import PASSWORD, USER, Collection, Parameters, Table
+from connectors.sources.rest.real_servers import Database, Parameters, Table, reading, records, run
 from e2e.conftest import Pipeline
 
 pytestmark = pytest.mark.matrix(share=6, pool="real servers")
 
 COUNT = 250
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path) -> Pipeline:
-    return Pipeline(tmp_path)
-
-
-def reading(pipeline: Pipeline, base_url: str, endpoint: Mapping[str, Any], **keys: Any) -> Pipeline:
-    """The pipeline, which reads one endpoint."""
-    pipeline.config["source"] = {
-        **{"name": "rest", "stream": "items", "base_url": base_url, "sync_mode": "incremental"},
-        **{"endpoints": {"items": endpoint}, **keys},
-    }
-    return pipeline
-
-
-def records(pipeline: Pipeline) -> list[dict[str, Any]]:
-    return [json.loads(line["source_data"]) for line in pipeline.lines()]
-
-
-def run(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The records that a run has appended."""
-    before = len(records(pipeline)) if (pipeline.folder / "out.json").exists() else 0
-    pipeline.run()
-    return records(pipeline)[before:]
+KILLED = str(Path(__file__).parents[3] / "e2e/killed_rest.py")
 
 
 @pytest.fixture(scope="module")
@@ -88,44 +65,76 @@ def test_datasette(pipeline: Pipeline, datasette: Table, style: str) -> None:
     assert run(pipeline) == []
 
 
-@pytest.fixture(scope="module")
-def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    with real_servers.kinto(tmp_path_factory.mktemp("kinto")) as collection:
-        yield collection
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """Items that changed in the past, two at each moment."""
+    items = [
+        {
+            "id": number,
+            "name": f"item {number}",
+            "updated_at": f"2024-05-01T{number // 2 // 60:02}:{number // 2 % 60:02}:00Z",
+        }
+        for number in range(COUNT)
+    ]
+    with real_servers.json_server(tmp_path, items) as found:
+        yield found
 
 
-def test_kinto(pipeline: Pipeline, kinto: Collection) -> None:
-    """The next page is a URL in the header ``Next-Page``; ``_since`` finds what changed, and the tombstones of what was
-    deleted."""
-    for number in range(25):
-        kinto.put(f"item-{number}", name=f"item {number}", price=number * 1.25)
-    limits = {"since": {"param": "_since", "format": "epoch_ms"}, "until": {"param": "_before", "format": "epoch_ms"}}
-    endpoint = {
-        "path": "/records",
-        "params": {"_limit": 10, "_sort": "id"},
-        "records": "data",
-        "timestamp": "last_modified",
-        "deleted": "deleted == `true`",
-        "pages": {"type": "link_header", "header": "Next-Page"},
-        "incremental": {"cursor_field": "last_modified", "cursor_format": "epoch_ms", **limits},
-    }
-    account = {"type": "basic", "params": {"username": USER, "password": PASSWORD}}
-    reading(pipeline, kinto.url, endpoint, authentication=account)
-    found = run(pipeline)
-    assert sorted(each["id"] for each in found) == sorted(f"item-{number}" for number in range(25))
-    assert {each["id"]: each["price"] for each in found} == {f"item-{number}": number * 1.25 for number in range(25)}
+BY_LINK = {
+    "path": "/items",
+    "params": {"_page": 1, "_limit": 40, "_sort": "id"},
+    "timestamp": "updated_at",
+    "pages": {"type": "link_header"},
+    "incremental": {
+        "cursor_field": "updated_at",
+        "since": {"param": "updated_at_gte", "inclusive": True},
+        "until": {"param": "updated_at_lte"},
+    },
+}
+PAGES = -(-COUNT // 40)
+
+
+def change(database: Database, numbers: Iterable[int]) -> None:
+    """Change items now, and wait until this second is over: in it a run cannot tell before from after."""
+    for number in numbers:
+        database.change(number, name="changed", updated_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    time.sleep(1.05)
+
+
+def test_json_server(pipeline: Pipeline, database: Database) -> None:
+    """The next page is in the Link header; a filter, whose ends are both included, finds what changed."""
+    reading(pipeline, database.url, BY_LINK, cursor_resolution=1)
+    assert [each["id"] for each in run(pipeline)] == [*range(COUNT)]
+    assert database.asked() == [f"/items?_limit=40&_page={number}&_sort=id" for number in range(1, PAGES + 1)]
     assert run(pipeline) == []
-    kinto.put("item-3", name="changed", price=2)
-    kinto.put("item-99", name="new", price=3)
-    kinto.delete("item-24")
-    changed = {each["id"]: each for each in run(pipeline)}
-    assert {id_: each.get("name") for id_, each in changed.items()} == {
-        **{"item-3": "changed", "item-99": "new"},
-        "item-24": None,
-    }
-    assert [id_ for id_, each in changed.items() if each.get("_deleted")] == ["item-24"]
+    changed = (3, 44, COUNT - 1)
+    change(database, changed)
+    assert [(each["id"], each["name"]) for each in run(pipeline)] == [(number, "changed") for number in changed]
     assert run(pipeline) == []
-    assert PASSWORD not in (pipeline.folder / "state.sqlite3").read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("is_increment", [False, True])
+@pytest.mark.parametrize("runner", ["stream", "thread", "process"])
+def test_a_run_that_is_killed_continues_in_the_list_of_json_server(
+    pipeline: Pipeline, database: Database, runner: str, is_increment: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading(pipeline, database.url, BY_LINK, source_file_path=KILLED, cursor_resolution=1)
+    pipeline.destination(buffer_size=0)
+    expected = [*range(COUNT)]
+    if is_increment:
+        run(pipeline)
+        expected += expected[50:180]
+        change(database, expected[COUNT:])
+    before, kills = len(database.asked()), (2, 2)  # pages, of one process each
+    for kill in kills:
+        monkeypatch.setenv("KILL_AT", str(kill))
+        pipeline.run("--runner", runner, expect=1 if runner == "process" else -signal.SIGKILL)
+    monkeypatch.delenv("KILL_AT")
+    pipeline.run("--runner", runner)
+    assert [each["id"] for each in records(pipeline)] == expected
+    pages = [page for page in database.asked()[before:] if "_page=1&" not in page]  # each start asks for a first page
+    if runner == "stream":  # the others read ahead of what is written
+        assert len(pages) - len(set(pages)) <= len(kills)
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,14 @@ MISTAKES = [
             "           ^",
         ],
     ),
+    (
+        endpoint('      params: {after: "{record.id}"}\n'),
+        [
+            "9:7: source.endpoints.items.params: unknown name in braces; allowed: parent.KEY, variables...",
+            "    {record.id}",
+            "     ^",
+        ],
+    ),
     (endpoint('      params: {q: "{since}"}\n'), ["7:5: source.endpoints.items: {since} needs `incremental.since`"]),
     (
         endpoint('      method: POST\n      json: {q: "{parnt.id}"}\n'),

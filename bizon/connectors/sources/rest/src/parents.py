@@ -83,13 +83,12 @@ class Children:
         return [{"next": None, "waiting": group} for group in groups]
 
     def step(self, place: Place, bounds: "Bounds") -> Step:
-        """One page of the children of one parent; or nothing, when a page of parents has none."""
+        """One page of the children of one parent; or a page of parents, which is a step of its own: a run that is
+        killed at their first child does not ask for them again."""
         waiting = place.get("waiting")
         if not waiting:
             place = self._next_parents(place)
-            waiting = place["waiting"]
-        if not waiting:
-            return Step(NOTHING, _next_page(place))
+            return Step(NOTHING, place if place["waiting"] else _next_page(place))
         first, *later = waiting
         parent = Parent(*(loads_kept(first) if isinstance(first, str) else first))  # a pair: of an older checkpoint
         found, child = self._lists.step(parent, place.get("child", {}), bounds)

@@ -16,8 +16,8 @@ _ENDLESS = "it would never end; does `pages` describe the paging of the API?"
 
 class Progress(NamedTuple):
     """The pages of a list so far: records, pages, empty pages in a row; the newest page's digest and the list's total,
-    as far as known. ``mark``: a token to compare later ones with, set again after 1, 2, 4, 8... pages, so that a circle
-    of any length is found."""
+    as far as known. ``mark``, a token, and ``shown``, a digest, are what later ones are compared with; they are set
+    again after 1, 2, 4, 8... pages, so that a circle of any length is found."""
 
     seen: int = 0
     number: int = 0
@@ -25,6 +25,7 @@ class Progress(NamedTuple):
     digest: str | None = None
     total: int | None = None
     mark: Any = None
+    shown: str | None = None
 
     @classmethod
     def from_json(cls, value: list[Any] | None) -> Self:
@@ -33,18 +34,20 @@ class Progress(NamedTuple):
 
     def after(self, answer: "Answer", items: list[Any], token: Any, following: Any, total: int | None) -> "Progress":
         """The progress with one more page. ``token``: what the page was asked for with. Raises SourceFetchError for a
-        page that came before, by its token, or by its records right after the same ones."""
+        page that came before, by its token or by its records."""
         digest = _digest(items)
         if following is not None and following in (token, self.mark):
             raise answer.refused(f"the page names one that came before as the next page; {_ENDLESS}")
-        if digest is not None and digest == self.digest:
-            raise answer.refused(f"the page has the same records as the page before; {_ENDLESS}")
+        if digest is not None and digest in (self.digest, self.shown):
+            which = "the page before" if digest == self.digest else "an earlier page"
+            raise answer.refused(f"the page has the same records as {which}; {_ENDLESS}")
         empty = 0 if items else self.empty + 1
         if empty > _MOST_EMPTY:
             raise answer.refused(f"{_MOST_EMPTY} empty pages came in a row, and `pages.more` says that there are more")
         number = self.number + 1
-        mark = self.mark if number & (number - 1) else following
-        return Progress(self.seen + len(items), number, empty, digest, self.total if total is None else total, mark)
+        mark, shown = (self.mark, self.shown) if number & (number - 1) else (following, digest)
+        seen, known = self.seen + len(items), self.total if total is None else total
+        return Progress(seen, number, empty, digest, known, mark, shown)
 
     def difference(self, answer: "Answer", cap: int | None) -> str | None:
         """The difference between a list that has ended and what the API said about it, if any. Raises SourceFetchError

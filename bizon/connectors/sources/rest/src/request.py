@@ -12,7 +12,8 @@ PAGE = "{page}"
 
 @dataclass
 class Parts:
-    """A request that is being built. ``path_page``: what ``finished`` puts in the place of ``PAGE`` in the URL."""
+    """A request that is being built. ``path_page``: what ``finished`` puts in the place of ``PAGE`` in the URL; empty
+    for a first page without a name."""
 
     method: str
     url: str
@@ -38,9 +39,10 @@ class Parts:
             block[last] = value
 
     def finished(self) -> "Parts":
-        """The request, with the page in its path."""
+        """The request, with the page in its path. Without a name, its place and the slash before it are left out."""
         if self.path_page is not None:
-            self.url = self.url.replace(quote(PAGE, safe=""), quote(as_text(self.path_page), safe=""))
+            place, name = quote(PAGE, safe=""), quote(as_text(self.path_page), safe="")
+            self.url = self.url.replace(place if name else f"/{place}", name)
         return self
 
     def arguments(self) -> dict[str, Any]:

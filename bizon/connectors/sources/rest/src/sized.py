@@ -23,6 +23,8 @@ class _Sized(PageStyle):
         token = self._first if token is None else token
         if token is not None:
             parts.put(keys.where, keys.param, token)
+        elif keys.where == "path":
+            parts.put("path", keys.param, "")
 
     @property
     def _first(self) -> Token:

@@ -1,11 +1,12 @@
-"""A run that is killed inside of an object of S3: the server counts what it is asked for again."""
+"""A run that is killed inside of an object of S3 or Azure: the server counts what it is asked for again."""
 
 import io
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
@@ -37,21 +38,31 @@ def parquet() -> bytes:
     return data.getvalue()
 
 
+KEYS: dict[Callable[[], bytes], str] = {ndjson: "a.jsonl", csv: "a.csv", parquet: "a.parquet"}
+
+
 @pytest.mark.matrix(share=6)
-@pytest.mark.parametrize("make", [ndjson, csv, parquet], ids=["a.jsonl", "a.csv", "a.parquet"])
+@pytest.mark.parametrize("store", ["s3", "azure"])
+@pytest.mark.parametrize("make", KEYS)
 def test_a_kill_inside_of_an_object_costs_one_piece(
-    tmp_path: Path, s3: "Bucket", make: object, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    store: str,
+    make: Callable[[], bytes],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    content = make()  # type: ignore[operator]
-    key = request.node.callspec.id
-    s3.put(key, content)
-    with http_proxy(s3.storage["endpoint"]) as proxy:
+    content, key = make(), KEYS[make]
+    bucket: Bucket = request.getfixturevalue(store)
+    bucket.put(key, content)
+    server = urlsplit(bucket.storage["endpoint"])
+    with http_proxy(f"{server.scheme}://{server.netloc}") as proxy:
 
         def returned(folder: str, kills: Sequence[int]) -> int:
             """The bytes of the object that all starts of a run are sent."""
             (tmp_path / folder).mkdir()
             pipeline = Pipeline(tmp_path / folder)
-            keys = {**s3.keys(key), "storage": {**s3.storage, "endpoint": proxy.url}}
+            storage = {**bucket.storage, "endpoint": f"{proxy.url}{server.path}"}
+            keys = {**bucket.keys(key), "storage": storage}
             pipeline.config["source"] = {"name": "files", "stream": "rows", "id": "id", "piece_size": PIECE, **keys}
             pipeline.source(source_file_path=str(KILLED)).destination(buffer_size=0)
             proxy.returned.clear()
