@@ -117,6 +117,22 @@ class SentNumbers:
         return encode_data(value).decode()
 
 
+class ExactNumbers:
+    """A JSON document that is read and written with every digit. A number that a float may not hold is a Decimal, which
+    is written in its own form: 1e400 becomes 1E+400."""
+
+    def loads(self, text: str, *, careful: bool = True) -> Any:
+        """Decode JSON. Raises ValueError."""
+        try:
+            return loads_exact(text)
+        except ValueError:  # a number beyond a float, a lone surrogate, or not valid JSON
+            return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+
+    def dumps(self, data: Any) -> str:
+        """JSON text of ``data``. Raises TypeError."""
+        return encode_data(data).decode()
+
+
 class _NegativeZero(int):
     """The integer -0: equal to 0, but a separate object."""
 

@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery.src import unnest
 from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig, ColumnMode, ColumnType
 from bizon.connectors.destinations.bigquery.src.content import Content
+from bizon.connectors.destinations.bigquery.src.declared_columns import unnester
 from bizon.connectors.destinations.bigquery.src.schema import declared_schema
-from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import InsertRows
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
+from bizon.rows.exact_json import ExactNumbers
 
 SCALARS = [kind for kind in ColumnType if kind is not ColumnType.RECORD]
 HUGE = ["1E+999999999", "-1E+999999999", "1E-999999999", "0E+999999999", "0E-999999999", "1e400", "9" * 400, "-0.0"]
@@ -185,19 +185,19 @@ def test_numbers_that_fit(kind: str, text: str, expected: Any) -> None:
 
 
 def test_an_exception_in_a_conversion_refuses_only_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decoded(text: str) -> Any:
+    def decoded(_: ExactNumbers, text: str, *, careful: bool) -> Any:
         if "bad" in text:
             raise RecursionError("maximum depth")
         return json.loads(text)
 
-    monkeypatch.setattr(unnest, "_decoded", decoded)
+    monkeypatch.setattr(ExactNumbers, "loads", decoded)
     frame = rows_of([{"x": "good"}, {"x": "bad"}])
     with pytest.raises(RowsRejectedError) as raised:
-        Unnester(schema_of(type="STRING")).rows(frame)
+        unnester(schema_of(type="STRING")).rows(frame)
     assert raised.value.reasons == {1: "record '1' of 'items' does not fit its columns: RecursionError"}
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"x": NaN}'])
 def test_text_that_is_not_a_record_is_refused(text: str) -> None:
     with pytest.raises(RowsRejectedError, match="record '0' of 'items': is not"):
-        Unnester(schema_of(type="STRING")).rows(frame_with(text))
+        unnester(schema_of(type="STRING")).rows(frame_with(text))
