@@ -17,8 +17,8 @@ _MOST = 10_000  # keys remembered as unknown; records may have any number of the
 
 
 class MisfitError(ValueError):
-    """A record, or one of its values, does not fit the columns. ``column``: its path; None: the whole
-    record. ``fault``: what is wrong. ``has``: what the record has in that column."""
+    """A record, or one of its values, does not fit the columns. ``column``: its path; None: the record.
+    ``fault``: what is wrong. ``has``: what the record has in that column."""
 
     def __init__(self, column: str | None, fault: str, has: str | None = None) -> None:
         super().__init__(fault)
@@ -35,15 +35,15 @@ class MisfitError(ValueError):
 class Reading:
     """How a destination reads declared columns, where destinations differ.
 
-    ``engine``: its name. ``said``: the reason for a misfit, from the misfit, the table and the id of the record.
-    ``sent_numbers``: in text and in JSON a number is spelled as it was sent; otherwise it is the same number.
-    ``any_case``: a key takes the column whose name differs only in case. ``whole_floats``: 1.0 and 1e3 are integers.
-    ``json_floats``: a number in JSON is within the range of a 64-bit float. ``by_columns``: Polars reads moments and
-    dates: RFC 3339, also without an offset; otherwise Python reads them: ISO 8601.
+    ``engine``: its name. ``column_first``: reasons begin with the column, not with the record. ``sent_numbers``: in
+    text and in JSON a number is spelled as it was sent; otherwise it is the same number. ``any_case``: a key takes the
+    column whose name differs only in case. ``whole_floats``: 1.0 and 1e3 are integers. ``json_floats``: a number in
+    JSON is within the range of a 64-bit float. ``by_columns``: Polars reads moments and dates: RFC 3339, also without
+    an offset; otherwise Python reads them: ISO 8601.
     """
 
     engine: str
-    said: Callable[[MisfitError, str, str], str]
+    column_first: bool = False
     sent_numbers: bool = False
     any_case: bool = False
     whole_floats: bool = False

@@ -13,16 +13,8 @@ import polars as pl
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
+from bizon.destination import unnest_frames as frames
 from bizon.destination.declared import Keys, MisfitError, kind_of
-from bizon.destination.unnest_frames import (
-    DECODED,
-    decode,
-    need_care,
-    of_values,
-    perhaps_not_as_sent,
-    schema_of,
-    with_rows,
-)
 from bizon.destination.unnest_values import converter, misfit
 
 if TYPE_CHECKING:
@@ -44,11 +36,11 @@ class Unnester:
         self._reading = reading
         self._columns = {column.name: column for column in columns}
         self._convert = {column.name: converter(column, reading) for column in columns}
-        self._decoded = {column.name: column.type for column in columns if column.type.kind in DECODED}
+        self._decoded = {column.name: column.type for column in columns if column.type.kind in frames.DECODED}
         self._keys = Keys(self._convert, any_case=reading.any_case)
         self._has_warned = False
         self.types = {column.name: column.type for column in columns}
-        self.schema = schema_of(self.types)
+        self.schema = frames.schema_of(self.types)
         """The columns of ``frame``."""
 
     def columns(self, frame: pl.DataFrame) -> dict[str, list[Any]]:
@@ -74,12 +66,15 @@ class Unnester:
         texts, ids = frame["source_data"], frame["source_record_id"]
         self._search(texts.head(_RECORDS_SEARCHED))
         faults: dict[int, str] = {}
-        columns = self._undecoded(texts, ids, faults)
-        decoded = decode(texts, self._decoded)
+        others = [name for name in self._convert if name not in self._decoded]
+        columns: dict[str, Any] = self._read(texts, ids, others, faults, careful=False) if others else {}
+        decoded = frames.decode(texts, self._decoded)
         if decoded is None:
             decoded = self._one_by_one(texts, ids, range(texts.len()), faults)
-        elif rows := perhaps_not_as_sent(decoded, texts, self._decoded):
-            decoded = with_rows(decoded, rows, self._one_by_one(texts.gather(rows), ids.gather(rows), rows, faults))
+        elif rows := frames.perhaps_not_as_sent(decoded, texts, self._decoded):
+            decoded = frames.with_rows(
+                decoded, rows, self._one_by_one(texts.gather(rows), ids.gather(rows), rows, faults)
+            )
         if faults:
             raise RowsRejectedError(dict(sorted(faults.items())))
         columns.update(decoded.to_dict())
@@ -93,7 +88,7 @@ class Unnester:
         columns: dict[str, list[Any]] = {name: [] for name in names}
         steps = [(name, self._convert[name], values.append) for name, values in columns.items()]
         loads, by_column = self._reading.json.loads, self._keys.by_column if self._reading.any_case else None
-        cares = repeat(True, texts.len()) if careful else need_care(texts)
+        cares = repeat(True, texts.len()) if careful else frames.need_care(texts)
         for position, (text, care) in enumerate(zip(texts, cares, strict=True)):
             try:
                 record = loads(text, careful=care)
@@ -109,18 +104,12 @@ class Unnester:
                     values[position:] = [None]
         return columns
 
-    def _undecoded(self, texts: pl.Series, ids: pl.Series, faults: dict[int, str]) -> dict[str, pl.Series]:
-        """The columns that Polars does not decode."""
-        names = [name for name in self._convert if name not in self._decoded]
-        columns = self._read(texts, ids, names, faults, careful=False) if names else {}
-        return {name: pl.Series(values, dtype=self.schema[name]) for name, values in columns.items()}
-
     def _one_by_one(
         self, texts: pl.Series, ids: pl.Series, numbers: Sequence[int], faults: dict[int, str]
     ) -> pl.DataFrame:
         """The columns that Polars decodes, of records that are read one by one. ``numbers``: of their rows."""
         found: dict[int, str] = {}
-        frame, misfits = of_values(self._read(texts, ids, self._decoded, found), self._decoded)
+        frame, misfits = frames.of_values(self._read(texts, ids, self._decoded, found), self._decoded)
         for position, name in misfits:
             found.setdefault(position, self._reason(misfit(name, self._columns[name], ""), ids[position]))
         for position, reason in found.items():
@@ -128,11 +117,17 @@ class Unnester:
         return frame
 
     def _reason(self, error: Exception, record: str) -> str:
+        named, first = f"record '{record}'", self._reading.column_first
+        whole = f"{named} of '{self._table}'"
         if isinstance(error, ValueError) and not isinstance(error, MisfitError):
             error = MisfitError(None, f"is not valid JSON: {error}")  # columns raise MisfitError alone
-        if isinstance(error, MisfitError):
-            return self._reading.said(error, self._table, record)
-        return f"record '{record}' of '{self._table}' does not fit its columns: {type(error).__name__}"
+        if not isinstance(error, MisfitError):
+            return f"{whole} does not fit its columns: {type(error).__name__}"
+        if error.column is None:
+            return f"{whole}{'' if first else ':'} {error}"
+        if first:
+            return f"column '{error.column}' of '{self._table}' {error.why(named)}"
+        return f"{whole}: column '{error.column}' {error.why('the record')}"
 
     def _search(self, texts: pl.Series) -> None:
         """Look for keys without a column, until there is something to warn of."""

@@ -5,14 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from bizon.destination.column_types import ColumnType, Kind
+from bizon.destination.column_types import CALENDAR, ColumnType, Kind
 from bizon.destination.columns import frame_type
 from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED
 
 Types = Mapping[str, ColumnType]
-DECODED = frozenset({Kind.BOOLEAN, Kind.INT64, Kind.FLOAT64, Kind.TEXT, Kind.DATE, Kind.TIMESTAMP})
+DECODED = CALENDAR | {Kind.BOOLEAN, Kind.INT64, Kind.FLOAT64, Kind.TEXT}
 """The kinds that Polars decodes. It keeps neither the numbers nor the order of the keys of JSON."""
-_READ_AS_TEXT = (Kind.DATE, Kind.TIMESTAMP)
 _OFFSET = r"T.*([+-]\d\d:?\d\d)$"
 _IN_PLACE_OF_A_SURROGATE = "\0"  # the reader writes it for half a pair; nothing else does without an escape
 _NOT_AS_SENT = rf"{PERHAPS_NOT_REPRODUCED}|[:,\[]\s*-?\d+\.0[,\]}}\s]"
@@ -46,19 +45,19 @@ def decode(texts: pl.Series, types: Types) -> pl.DataFrame | None:
 
 
 def of_values(values: Mapping[str, Sequence[Any]], types: Types) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
-    """The same columns from values, which fit except for text that is no date or no moment. Also returns row and column
-    of that text, which is null."""
+    """The same columns from values that fit their types; dates and moments are still text. Also returns row and column
+    of each text that is neither, and is null."""
     read = pl.DataFrame(values, schema={name: _at_first(kind) for name, kind in types.items()})
     return _parsed(read, types)
 
 
 def _at_first(kind: ColumnType) -> pl.DataType:
-    return pl.String() if kind.kind in _READ_AS_TEXT else frame_type(kind)
+    return pl.String() if kind.kind in CALENDAR else frame_type(kind)
 
 
 def _parsed(read: pl.DataFrame, types: Types) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
-    """The columns, with text read as dates and moments; row and column of each text that is neither."""
-    names = [name for name, kind in types.items() if kind.kind in _READ_AS_TEXT]
+    """The columns, with dates and moments read from text; row and column of each text that is neither."""
+    names = [name for name, kind in types.items() if kind.kind in CALENDAR]
     found = read.with_columns(_moment(pl.col(name), types[name]).alias(name) for name in names)
     lost = [name for name in names if found[name].null_count() > read[name].null_count()]
     rows = ((found[name].is_null() & read[name].is_not_null()).arg_true() for name in lost)

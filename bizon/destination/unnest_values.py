@@ -5,21 +5,21 @@ a moment, and a decimal with more digits than its type has is not rounded.
 """
 
 import base64
+import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from decimal import Context, Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bizon.destination.column_types import INT64_DIGITS, LARGEST_INT64, SMALLEST_INT64, ColumnType, Kind
+from bizon.destination.column_types import CALENDAR, INT64_DIGITS, LARGEST_INT64, SMALLEST_INT64, ColumnType, Kind
 from bizon.destination.declared import Convert, DeclaredColumn, Keys, MisfitError, kind_of
 
 if TYPE_CHECKING:
     from bizon.destination.declared import Reading
 
-READ_AT_THE_END = frozenset({Kind.DATE, Kind.TIMESTAMP})
-"""The kinds that stay text in a row when a destination reads by columns."""
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
 _FRACTION = re.compile(r"(\.\d{6})\d+")  # moments are microseconds
 _LARGE = re.compile(r"[eE]\+?\d{3}|\d{300}")  # in JSON: a number that a 64-bit float may not hold
@@ -33,6 +33,8 @@ def converter(column: DeclaredColumn, reading: "Reading", path: str = "") -> Con
 
     def convert(value: Any) -> Any:
         if value is None:
+            if column.is_required:
+                raise MisfitError(here, "is REQUIRED", "none")
             return None
         try:
             return one(value)
@@ -43,9 +45,7 @@ def converter(column: DeclaredColumn, reading: "Reading", path: str = "") -> Con
         except Exception:  # noqa: BLE001 - whatever a value does to its conversion, it does not fit
             raise misfit(here, column, value) from None
 
-    if column.is_repeated:
-        return _repeated(convert, here, reading.engine)
-    return _required(convert, here) if column.is_required else convert
+    return _repeated(convert, here, reading.engine) if column.is_repeated else convert
 
 
 def misfit(path: str, column: DeclaredColumn, value: Any) -> MisfitError:
@@ -66,15 +66,6 @@ def _repeated(one: Convert, path: str, engine: str) -> Convert:
     return convert
 
 
-def _required(one: Convert, path: str) -> Convert:
-    def convert(value: Any) -> Any:
-        if value is None:
-            raise MisfitError(path, "is REQUIRED", "none")
-        return one(value)
-
-    return convert
-
-
 def _record(column: DeclaredColumn, reading: "Reading", path: str) -> Convert:
     inner = {field.name: converter(field, reading, path) for field in column.fields}
     keys = Keys(inner, f"{path}.", any_case=reading.any_case)
@@ -90,53 +81,49 @@ def _record(column: DeclaredColumn, reading: "Reading", path: str) -> Convert:
 
 def scalar(column: ColumnType, reading: "Reading") -> Convert:
     """The conversion of a value to one of this type. It raises any exception for a value that does not fit."""
+    dumps = reading.json.dumps
     match column.kind:
         case Kind.TEXT:
-            return _text(reading)
+            return lambda value: _string(value) if isinstance(value, str) else dumps(value)
         case Kind.JSON:
-            return _finite_json(reading) if reading.json_floats else reading.json.dumps
+            return _finite_json(dumps) if reading.json_floats else dumps
         case Kind.INT64:
             return _integer if reading.whole_floats else _digits
         case Kind.DECIMAL:
             return _decimal(column)
-        case kind if kind in READ_AT_THE_END and reading.by_columns:
-            return _string
+        case kind if kind in CALENDAR and reading.by_columns:
+            return _string  # ``unnest_frames.py`` reads it
         case kind:
             return _SCALARS[kind]
 
 
-def _text(reading: "Reading") -> Convert:
-    dumps = reading.json.dumps
-
-    def convert(value: Any) -> str:
-        if not isinstance(value, str):
-            return dumps(value)
-        if not value.isascii():
-            value.encode()  # raises for half of a surrogate pair
-        return value
-
-    return convert
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    if not value.isascii():
+        value.encode()  # raises for half of a surrogate pair
+    return value
 
 
-def _finite_json(reading: "Reading") -> Convert:
-    dumps = reading.json.dumps
-
+def _finite_json(dumps: Callable[[Any], str]) -> Convert:
     def convert(value: Any) -> str:
         text = dumps(value)
-        if _LARGE.search(text) and not all(map(math.isfinite, _numbers(value))):
-            raise OverflowError
+        if _LARGE.search(text):
+            json.loads(text, parse_int=_finite, parse_float=_finite)
         return text
 
     return convert
 
 
-def _numbers(value: Any) -> Iterable[float]:
-    """All numbers in a JSON value as 64-bit floats; raises for an integer that none holds."""
-    if isinstance(value, int | Decimal):
-        yield float(value)
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(item)
+def _finite(number: str) -> None:
+    if not math.isfinite(float(number)):
+        raise OverflowError
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
 
 
 def _digits(value: Any) -> int:
@@ -167,16 +154,9 @@ def _float(value: Any) -> float:
     return number
 
 
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
 def _decimal(column: ColumnType) -> Convert:
     """A number, or text that is one."""
-    whole, smallest = column.precision - column.scale, Decimal(1).scaleb(-column.scale)
-    exact = Context(prec=column.precision + 1)
+    smallest, exact = Decimal(1).scaleb(-column.scale), Context(column.precision, traps=[Inexact, InvalidOperation])
 
     def convert(value: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
@@ -186,21 +166,10 @@ def _decimal(column: ColumnType) -> Convert:
             raise ValueError
         if not number:
             return Decimal(0)  # whose exponent may be anything
-        if number.adjusted() >= whole:
-            raise OverflowError
-        rounded = number.quantize(smallest, context=exact)
-        if number != rounded:
-            raise OverflowError
+        rounded = number.quantize(smallest, context=exact)  # raises where the digits are too many
         return number if -column.scale <= int(number.as_tuple().exponent) <= 0 else rounded
 
     return convert
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    value.encode()  # raises for half of a surrogate pair
-    return value
 
 
 def _time(value: Any) -> time:
@@ -214,13 +183,9 @@ def _timestamp(value: Any) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _bytes(value: Any) -> bytes:
-    return base64.b64decode(value, validate=True)
-
-
 _SCALARS: dict[Kind, Convert] = {
     Kind.BOOLEAN: _boolean,
-    Kind.BYTES: _bytes,
+    Kind.BYTES: partial(base64.b64decode, validate=True),
     Kind.DATE: date.fromisoformat,
     Kind.FLOAT64: _float,
     Kind.TIME: _time,

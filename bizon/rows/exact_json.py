@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Never
 
@@ -22,11 +23,6 @@ that look like a number."""
 _NEGATIVE_ZERO = re.compile(r"-0\s*[,\]}]")
 _LISTS = (list, tuple)
 _PLAIN = frozenset({str, int, bool, type(None)})
-
-
-def loads_exact(text: str) -> Any:
-    """Decode JSON; a number that does not fit a float becomes a Decimal. Raises ValueError."""
-    return json.loads(text, parse_float=Decimal) if _MANY_DIGITS.search(text) else orjson.loads(text)
 
 
 def is_usual(value: float, text: str) -> bool:
@@ -123,10 +119,10 @@ class ExactNumbers:
 
     def loads(self, text: str, *, careful: bool = True) -> Any:
         """Decode JSON. Raises ValueError."""
-        try:
-            return loads_exact(text)
-        except ValueError:  # a number beyond a float, a lone surrogate, or not valid JSON
-            return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+        if not _MANY_DIGITS.search(text):
+            with suppress(ValueError):  # from a number beyond a float, a lone surrogate, or text that is not JSON
+                return orjson.loads(text)
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
 
     def dumps(self, data: Any) -> str:
         """JSON text of ``data``. Raises TypeError."""

@@ -26,7 +26,7 @@ from bizon.destination.column_types import (
     ColumnType,
     decimal,
 )
-from bizon.destination.declared import DeclaredColumn, MisfitError, Reading
+from bizon.destination.declared import DeclaredColumn, Reading
 from bizon.destination.unnest import Unnester
 
 REFUSED = "refused"
@@ -34,12 +34,8 @@ FIELD = DeclaredColumn("n", INT64, "int64")
 ITEM = DeclaredColumn("c", JSON, "record", fields=(FIELD, DeclaredColumn("d", DATE, "date", is_required=True)))
 
 
-def said(misfit: MisfitError, table: str, record: str) -> str:
-    return f"{table} {record} {misfit.column}: {misfit.why('it')}"
-
-
 def unnester(*columns: DeclaredColumn, **differences: bool) -> Unnester:
-    return Unnester("out", columns, Reading("this engine", said, **differences))
+    return Unnester("out", columns, Reading("this engine", **differences))
 
 
 def frame_of(*texts: str) -> pl.DataFrame:
@@ -53,7 +49,8 @@ def value_of(kind: ColumnType, sent: str, **differences: bool) -> Any:
     try:
         (row,) = declared.rows(frame_of(f'{{"c":{sent}}}'))
     except RowsRejectedError as error:
-        return REFUSED if error.reasons[0].startswith(f"out r0 c: is {kind}, it has ") else error.reasons
+        reason = error.reasons[0]
+        return REFUSED if reason.startswith(f"record 'r0' of 'out': column 'c' is {kind}, the record has ") else reason
     return row["c"]
 
 
@@ -149,15 +146,15 @@ def test_names_that_differ_only_in_case(any_case: bool, record: str, expected: A
 
 
 MISFITS = {
-    '{"c":[{"d":"2024-01-02"},{"n":1}]}': "c.d: is REQUIRED, it has none",
-    '{"c":[{"d":"2024-01-02","n":"1"}]}': "c.n: is int64, it has a string that does not fit",
-    '{"c":{"d":"2024-01-02"}}': "c: is REPEATED, it has an object, not an array",
-    '{"c":[null]}': "c: is REPEATED, and this engine keeps no null in an array",
-    '{"c":["x"]}': "c: is record, it has a string that does not fit",
+    '{"c":[{"d":"2024-01-02"},{"n":1}]}': "column 'c.d' is REQUIRED, the record has none",
+    '{"c":[{"d":"2024-01-02","n":"1"}]}': "column 'c.n' is int64, the record has a string that does not fit",
+    '{"c":{"d":"2024-01-02"}}': "column 'c' is REPEATED, the record has an object, not an array",
+    '{"c":[null]}': "column 'c' is REPEATED, and this engine keeps no null in an array",
+    '{"c":["x"]}': "column 'c' is record, the record has a string that does not fit",
     '{"c":[],"C":[]}': None,
     '{"C":[],"ç":[],"c ":[]}': None,
-    "[1]": "None: is not a JSON object but an array",
-    "null": "None: is not a JSON object but null",
+    "[1]": "is not a JSON object but an array",
+    "null": "is not a JSON object but null",
 }
 
 
@@ -165,15 +162,24 @@ def test_each_misfit_has_its_column_and_its_reason() -> None:
     repeated = DeclaredColumn("c", JSON, "record", is_repeated=True, fields=ITEM.fields)
     with pytest.raises(RowsRejectedError) as refused:
         unnester(repeated, any_case=True).rows(frame_of(*MISFITS))
-    expected = {row: f"out r{row} {why}" for row, why in enumerate(MISFITS.values()) if why}
+    expected = {row: f"record 'r{row}' of 'out': {why}" for row, why in enumerate(MISFITS.values()) if why}
     assert refused.value.reasons == expected
     assert unnester(repeated).rows(frame_of("{}", '{"c":[]}')) == [{"c": []}, {"c": []}]
+
+
+def test_a_reason_may_begin_with_the_column() -> None:
+    with pytest.raises(RowsRejectedError) as refused:
+        unnester(FIELD, column_first=True).rows(frame_of('{"n":"x"}', "[]", "{"))
+    reasons = list(refused.value.reasons.values())
+    assert reasons[0] == "column 'n' of 'out' is int64, record 'r0' has a string that does not fit"
+    assert reasons[1] == "record 'r1' of 'out' is not a JSON object but an array"
+    assert reasons[2].startswith("record 'r2' of 'out' is not valid JSON: ")
 
 
 def test_a_type_that_one_engine_has() -> None:
     shouted = DeclaredColumn("c", TEXT, "shout", read=lambda value: value.upper())
     assert unnester(shouted).rows(frame_of('{"c":"a"}', '{"c":null}')) == [{"c": "A"}, {"c": None}]
-    with pytest.raises(RowsRejectedError, match="out r0 c: is shout, it has an integer that does not fit"):
+    with pytest.raises(RowsRejectedError, match="column 'c' is shout, the record has an integer that does not fit"):
         unnester(shouted).rows(frame_of('{"c":1}'))
 
 
@@ -223,8 +229,9 @@ def test_all_records_that_do_not_fit_are_named_at_once(line_break: str) -> None:
     with pytest.raises(RowsRejectedError) as refused:
         unnester(*columns, by_columns=True).frame(frame_of(*(line_break + text for text in texts)))
     assert list(refused.value.reasons) == [row for row in range(6_000) if row % 4]
-    assert refused.value.reasons[5] == "out r5 n: is int64, it has a string that does not fit"
-    assert refused.value.reasons[6] == "out r6 at: is timestamp, it has a string that does not fit"
+    for row, column in ((5, "'n' is int64"), (6, "'at' is timestamp"), (7, "'n' is int64")):
+        reason = f"record 'r{row}' of 'out': column {column}, the record has a string that does not fit"
+        assert refused.value.reasons[row] == reason
 
 
 @pytest.mark.parametrize("by_columns", [False, True])

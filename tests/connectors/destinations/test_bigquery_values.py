@@ -149,6 +149,19 @@ def test_any_value_inside_a_record(value: Any) -> None:
         outcome(schema_of(type="RECORD", fields=fields), frame_of(record))
 
 
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_load_job_fills_in_no_default_at_any_depth(is_nested: bool) -> None:
+    """Inside a RECORD column a REQUIRED one passed without a value, and the whole load would fail."""
+    column = {"name": "x", "type": "STRING", "mode": "REQUIRED", "default_value_expression": "'none'"}
+    nested = {"name": "x", "type": "RECORD", "fields": [{**column, "name": "y"}]}
+    rows, content, messages = made_for(schema_of(**(nested if is_nested else column)).model_dump_json())
+    frame = frame_with('{"x":{}}' if is_nested else "{}")
+    path = "x.y" if is_nested else "x"
+    reason = f"record '0' of 'items': column '{path}' is REQUIRED, the record has none"
+    assert refusal(content.encode, frame).reasons == {0: reason}
+    assert len(rows.build(frame)) == len(list(messages.encode(frame, None))) == 1
+
+
 @pytest.mark.parametrize("kind", ["INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC", "JSON", "TIMESTAMP", "DATE", "BYTES"])
 @pytest.mark.parametrize("number", ["1E+999999999", "1e400", "9" * 400])
 def test_a_number_of_absurd_size_is_refused_at_once(kind: str, number: str) -> None:
@@ -197,7 +210,8 @@ def test_an_exception_in_a_conversion_refuses_only_its_row(monkeypatch: pytest.M
     assert raised.value.reasons == {1: "record '1' of 'items' does not fit its columns: RecursionError"}
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", '{"x": NaN}'])
+@pytest.mark.parametrize("text", ["[1]", "{", '{"x": NaN}', '{"x": NaN, "z": 1234567890.1234567}'])
 def test_text_that_is_not_a_record_is_refused(text: str) -> None:
+    """NaN became null in a record with a number of 16 digits."""
     with pytest.raises(RowsRejectedError, match="record '0' of 'items': is not"):
         unnester(schema_of(type="STRING")).rows(frame_with(text))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.connectors.destinations.bigquery.src.column_config import BigQueryColumn, ColumnMode, ColumnType
 from bizon.destination import column_types as kit
-from bizon.destination.declared import Convert, DeclaredColumn, MisfitError, Reading
+from bizon.destination.declared import Convert, DeclaredColumn, Reading
 from bizon.destination.unnest import Unnester
 from bizon.destination.unnest_values import scalar
 
@@ -49,12 +49,7 @@ def _declared(columns: Iterable[BigQueryColumn], has_defaults: bool) -> tuple[De
     )
 
 
-def _said(misfit: MisfitError, table: str, record: str) -> str:
-    column = "" if misfit.column is None else f"column '{misfit.column}' "
-    return f"record '{record}' of '{table}': {column}{misfit.why('the record')}"
-
-
-_READING = Reading("BigQuery", _said, any_case=True, whole_floats=True, json_floats=True)
+_READING = Reading("BigQuery", any_case=True, whole_floats=True, json_floats=True)
 _text, _json, _moment = (scalar(type, _READING) for type in (kit.TEXT, kit.JSON, kit.TIMESTAMP))
 
 

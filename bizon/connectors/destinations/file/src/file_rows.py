@@ -107,10 +107,6 @@ def reading(main: "Path", format: FileFormat, noted: Mapping[str, str] | None) -
     return reading(main, format.value, noted)
 
 
-class NoSchemaError(ValueError):
-    """`record_schemas` has no entry for a file."""
-
-
 class RowShape:
     """The columns of each file: the six of the destination frame, or the declared ones. ``TypedShape`` has the same
     methods, for inferred columns; here the columns of a file need not be known from run to run."""
@@ -124,13 +120,13 @@ class RowShape:
         )
 
     def shape(self, destination_id: str, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows to write for rows of the destination frame. Raises NoSchemaError and RowsRejectedError."""
+        """The rows to write for rows of the destination frame. Raises ValueError and RowsRejectedError."""
         if self._unnesters is None:
             return frame
         return self.unnester(destination_id).frame(frame)
 
     def empty(self, destination_id: str) -> pl.DataFrame:
-        """No rows, with the columns of the file. Raises NoSchemaError."""
+        """No rows, with the columns of the file. Raises ValueError."""
         schema = DESTINATION_SCHEMA if self._unnesters is None else self.unnester(destination_id).schema
         return pl.DataFrame(schema=schema)
 
@@ -148,11 +144,11 @@ class RowShape:
         return {name: str(kind) for name, kind in self.unnester(destination_id).types.items()}
 
     def unnester(self, destination_id: str) -> "Unnester":
-        """The unnester of a file. Raises NoSchemaError when `record_schemas` does not know it."""
+        """The unnester of a file. Raises ValueError when `record_schemas` does not know it."""
         known = self._unnesters or {}
         found = known.get(path_stem(destination_id, self._format))
         if found is None:
-            raise NoSchemaError(
+            raise ValueError(
                 f"`record_schemas` has no entry for destination_id '{destination_id}', it has: {', '.join(known)}"
             )
         return found
