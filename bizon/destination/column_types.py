@@ -29,6 +29,10 @@ class Kind(StrEnum):
     BYTES = "bytes"
 
 
+CALENDAR = frozenset({Kind.TIMESTAMP, Kind.DATE})
+"""The kinds whose text may be read by columns, all of it at once."""
+
+
 class ColumnType(NamedTuple):
     """Type of a column. ``precision`` and ``scale`` belong to decimals: digits in all, and after the point."""
 

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Never
 
@@ -22,11 +23,6 @@ that look like a number."""
 _NEGATIVE_ZERO = re.compile(r"-0\s*[,\]}]")
 _LISTS = (list, tuple)
 _PLAIN = frozenset({str, int, bool, type(None)})
-
-
-def loads_exact(text: str) -> Any:
-    """Decode JSON; a number that does not fit a float becomes a Decimal. Raises ValueError."""
-    return json.loads(text, parse_float=Decimal) if _MANY_DIGITS.search(text) else orjson.loads(text)
 
 
 def is_usual(value: float, text: str) -> bool:
@@ -115,6 +111,22 @@ class SentNumbers:
         if isinstance(value, str) and _SURROGATE.search(value):
             return _escaped(value)
         return encode_data(value).decode()
+
+
+class ExactNumbers:
+    """A JSON document that is read and written with every digit. A number that a float may not hold is a Decimal, which
+    is written in its own form: 1e400 becomes 1E+400."""
+
+    def loads(self, text: str, *, careful: bool = True) -> Any:
+        """Decode JSON. Raises ValueError."""
+        if not _MANY_DIGITS.search(text):
+            with suppress(ValueError):  # from a number beyond a float, a lone surrogate, or text that is not JSON
+                return orjson.loads(text)
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+
+    def dumps(self, data: Any) -> str:
+        """JSON text of ``data``. Raises TypeError."""
+        return encode_data(data).decode()
 
 
 class _NegativeZero(int):

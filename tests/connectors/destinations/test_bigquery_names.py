@@ -12,7 +12,7 @@ from google.cloud.bigquery import SchemaField, Table
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.unnest import Unnester
+from bizon.connectors.destinations.bigquery.src.declared_columns import unnester
 from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_partitions_and_clusters_in_another_case(warehouse: "Warehouse", config_
 
 def unnested(record: dict[str, Any]) -> dict[str, Any]:
     schema = BigQueryRecordSchemaConfig(destination_id="items", record_schema=PLAIN)
-    return Unnester(schema).rows(rows_of([record]))[0]
+    return unnester(schema).rows(rows_of([record]))[0]
 
 
 def test_a_key_that_matches_a_column_exactly_takes_precedence() -> None:

@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery.src import unnest
 from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig, ColumnMode, ColumnType
 from bizon.connectors.destinations.bigquery.src.content import Content
+from bizon.connectors.destinations.bigquery.src.declared_columns import unnester
 from bizon.connectors.destinations.bigquery.src.schema import declared_schema
-from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import InsertRows
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
+from bizon.rows.exact_json import ExactNumbers
 
 SCALARS = [kind for kind in ColumnType if kind is not ColumnType.RECORD]
 HUGE = ["1E+999999999", "-1E+999999999", "1E-999999999", "0E+999999999", "0E-999999999", "1e400", "9" * 400, "-0.0"]
@@ -149,6 +149,19 @@ def test_any_value_inside_a_record(value: Any) -> None:
         outcome(schema_of(type="RECORD", fields=fields), frame_of(record))
 
 
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_load_job_fills_in_no_default_at_any_depth(is_nested: bool) -> None:
+    """Inside a RECORD column a REQUIRED one passed without a value, and the whole load would fail."""
+    column = {"name": "x", "type": "STRING", "mode": "REQUIRED", "default_value_expression": "'none'"}
+    nested = {"name": "x", "type": "RECORD", "fields": [{**column, "name": "y"}]}
+    rows, content, messages = made_for(schema_of(**(nested if is_nested else column)).model_dump_json())
+    frame = frame_with('{"x":{}}' if is_nested else "{}")
+    path = "x.y" if is_nested else "x"
+    reason = f"record '0' of 'items': column '{path}' is REQUIRED, the record has none"
+    assert refusal(content.encode, frame).reasons == {0: reason}
+    assert len(rows.build(frame)) == len(list(messages.encode(frame, None))) == 1
+
+
 @pytest.mark.parametrize("kind", ["INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC", "JSON", "TIMESTAMP", "DATE", "BYTES"])
 @pytest.mark.parametrize("number", ["1E+999999999", "1e400", "9" * 400])
 def test_a_number_of_absurd_size_is_refused_at_once(kind: str, number: str) -> None:
@@ -185,19 +198,20 @@ def test_numbers_that_fit(kind: str, text: str, expected: Any) -> None:
 
 
 def test_an_exception_in_a_conversion_refuses_only_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decoded(text: str) -> Any:
+    def decoded(_: ExactNumbers, text: str, *, careful: bool) -> Any:
         if "bad" in text:
             raise RecursionError("maximum depth")
         return json.loads(text)
 
-    monkeypatch.setattr(unnest, "_decoded", decoded)
+    monkeypatch.setattr(ExactNumbers, "loads", decoded)
     frame = rows_of([{"x": "good"}, {"x": "bad"}])
     with pytest.raises(RowsRejectedError) as raised:
-        Unnester(schema_of(type="STRING")).rows(frame)
+        unnester(schema_of(type="STRING")).rows(frame)
     assert raised.value.reasons == {1: "record '1' of 'items' does not fit its columns: RecursionError"}
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", '{"x": NaN}'])
+@pytest.mark.parametrize("text", ["[1]", "{", '{"x": NaN}', '{"x": NaN, "z": 1234567890.1234567}'])
 def test_text_that_is_not_a_record_is_refused(text: str) -> None:
+    """NaN became null in a record with a number of 16 digits."""
     with pytest.raises(RowsRejectedError, match="record '0' of 'items': is not"):
-        Unnester(schema_of(type="STRING")).rows(frame_with(text))
+        unnester(schema_of(type="STRING")).rows(frame_with(text))

@@ -15,7 +15,7 @@ from loguru import logger
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.file.src.config import FileRecordSchemaConfig
-from bizon.connectors.destinations.file.src.unnest import Unnester
+from bizon.connectors.destinations.file.src.declared_columns import unnester
 from bizon.rows.frames import DESTINATION_SCHEMA, encode_data
 
 MISSING = object()
@@ -36,7 +36,7 @@ def frame_of(*records: Any) -> pl.DataFrame:
 
 def column(kind: str, *values: Any) -> list[Any]:
     records = [{} if value is MISSING else {"c": value} for value in values]
-    return Unnester(schema_of(c=kind)).apply(frame_of(*records))["c"].to_list()
+    return unnester(schema_of(c=kind)).frame(frame_of(*records))["c"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_null_and_a_missing_key_become_null(kind: str) -> None:
 def test_a_value_that_does_not_fit_names_column_and_record(kind: str, value: Any) -> None:
     good = {"good": 1}
     with pytest.raises(RowsRejectedError) as misfit:
-        Unnester(schema_of(good="integer", bad=kind)).apply(frame_of(good, good, {"good": 1, "bad": value}, good))
+        unnester(schema_of(good="integer", bad=kind)).frame(frame_of(good, good, {"good": 1, "bad": value}, good))
     assert f"column 'bad' of 'out' is {kind}" in str(misfit.value)
     assert "record 'r2'" in str(misfit.value)
 
@@ -120,7 +120,7 @@ SENT = [
 def test_a_number_in_a_column_of_text_is_as_it_was_sent(sent: str, kind: str) -> None:
     """It lost its digits: 12345678901234567.89 became 12345678901234568, 1.10 became 1.1."""
     records = ['{"c":"x"}', f'{{"a":1, "c":{sent},"z":[]}}', '{"c":"1.10"}', '{"c":true}']
-    values = Unnester(schema_of(c=kind, a="integer")).apply(frame_of(*records))["c"].to_list()
+    values = unnester(schema_of(c=kind, a="integer")).frame(frame_of(*records))["c"].to_list()
     quote = "" if kind == "string" else '"'
     assert values == [f"{quote}x{quote}", sent.replace(" ", ""), f"{quote}1.10{quote}", "true"]
 
@@ -132,17 +132,17 @@ def test_a_lone_surrogate_is_not_text(half: str) -> None:
     with pytest.raises(
         RowsRejectedError, match="column 'c' of 'out' is string, record 'r1' has half a surr"
     ) as refused:
-        Unnester(schema_of(c="string", j="json")).apply(frame_of(*records))
+        unnester(schema_of(c="string", j="json")).frame(frame_of(*records))
     assert set(refused.value.reasons) == {1}
-    rows = Unnester(schema_of(c="string", j="json")).apply(frame_of(records[0], records[2]))
+    rows = unnester(schema_of(c="string", j="json")).frame(frame_of(records[0], records[2]))
     assert rows.rows() == [("a", "1"), ("nul \0", '"😀"')]
-    assert Unnester(schema_of(j="json")).apply(frame_of(f'{{"j":"{half}"}}'))["j"][0].startswith('"\\u')
+    assert unnester(schema_of(j="json")).frame(frame_of(f'{{"j":"{half}"}}'))["j"][0].startswith('"\\u')
 
 
 @pytest.mark.parametrize("poison", ['"cut \\ud83d"', "1e400", "1E+999999999", "9" * 5000, '{"\\udc00":1}'], ids=str)
 def test_a_dropped_key_may_hold_a_value_that_fits_no_column(poison: str) -> None:
     poison = poison[:5000]
-    rows = Unnester(schema_of(id="integer", t="string")).apply(
+    rows = unnester(schema_of(id="integer", t="string")).frame(
         frame_of({"id": 1, "t": "a"}, f'{{"id":2,"t":"b","n":{poison}}}', {"id": 3, "t": "c"})
     )
     assert rows.rows() == [(1, "a"), (2, "b"), (3, "c")]
@@ -152,7 +152,7 @@ def test_each_row_that_cannot_be_converted_is_refused_whatever_is_wrong_with_it(
     records = ['{"n":1,"s":"\\ud83d"}', '{"n":1e400}', '{"n":2,"s":"ok"}', "[]", '{"n":"x"}', '{"n":3', '{"j":NaN}']
     for schema in ({"n": "integer", "s": "string"}, {"n": "integer", "s": "string", "j": "json"}):
         with pytest.raises(RowsRejectedError) as refused:
-            Unnester(schema_of(**schema)).apply(frame_of(*records))
+            unnester(schema_of(**schema)).frame(frame_of(*records))
         assert sorted(refused.value.reasons) == [0, 1, 3, 4, 5, 6]
         for row, reason in refused.value.reasons.items():
             assert f"record 'r{row}'" in reason
@@ -162,7 +162,7 @@ def test_each_row_that_cannot_be_converted_is_refused_whatever_is_wrong_with_it(
 def test_all_rows_that_do_not_fit_are_named_by_their_position(bad: set[int]) -> None:
     records = [{"n": "x" if number in bad else number} for number in range(7)]
     with pytest.raises(RowsRejectedError) as misfit:
-        Unnester(schema_of(n="integer")).apply(frame_of(*records))
+        unnester(schema_of(n="integer")).frame(frame_of(*records))
     assert set(misfit.value.reasons) == bad
     assert all(f"record 'r{number}'" in reason for number, reason in misfit.value.reasons.items())
     more = f" (and {len(bad) - 1} more rows)" if len(bad) > 1 else ""
@@ -181,24 +181,24 @@ def test_the_error_does_not_show_the_value() -> None:
 def test_a_record_that_is_not_an_object_is_refused(record: str, kind: str) -> None:
     """Data used to be checked with assert, which python -O removes."""
     with pytest.raises(RowsRejectedError, match="record 'r1' of 'out'") as refused:
-        Unnester(schema_of(c=kind)).apply(frame_of({"c": 1}, record, {"c": 1}))
+        unnester(schema_of(c=kind)).frame(frame_of({"c": 1}, record, {"c": 1}))
     assert set(refused.value.reasons) == {1}
 
 
 def test_a_record_written_over_several_lines_is_one_record() -> None:
-    rows = Unnester(schema_of(c="integer")).apply(frame_of({"c": 1}, '{\n"c":\n2}', {"c": 3}))
+    rows = unnester(schema_of(c="integer")).frame(frame_of({"c": 1}, '{\n"c":\n2}', {"c": 3}))
     assert rows["c"].to_list() == [1, 2, 3]
 
 
 def test_keys_are_taken_literally() -> None:
     keys = ["a b", "a.b", "$.a", "a'b", "a\\b", "é🎉", "0", "[0]", "A", "a"]
     record = {key: f"value of {key}" for key in keys}
-    rows = Unnester(schema_of(**dict.fromkeys(keys, "string"))).apply(frame_of(record))
+    rows = unnester(schema_of(**dict.fromkeys(keys, "string"))).frame(frame_of(record))
     assert rows.row(0, named=True) == record
 
 
 def test_an_integer_beyond_128_bits_elsewhere_in_the_record_does_no_harm() -> None:
-    rows = Unnester(schema_of(a="integer", s="string", f="float", j="json")).apply(
+    rows = unnester(schema_of(a="integer", s="string", f="float", j="json")).frame(
         frame_of({"a": 1, "s": "x", "f": 0.5, "j": [BIG], "ignored": BIG}, {"a": 2, "s": "y", "f": 2, "j": None})
     )
     assert rows.rows() == [(1, "x", 0.5, f"[{BIG}]"), (2, "y", 2.0, None)]
@@ -207,19 +207,19 @@ def test_an_integer_beyond_128_bits_elsewhere_in_the_record_does_no_harm() -> No
 def test_extra_keys_are_dropped_with_one_warning_that_names_them() -> None:
     warnings: list[str] = []
     logger.add(warnings.append, level="WARNING", format="{message}")
-    unnester = Unnester(schema_of(a="integer"))
+    declared = unnester(schema_of(a="integer"))
     for _ in range(2):
-        assert unnester.apply(frame_of({"a": 1, "b": 2}, {"a": 1, "c d": 3})).columns == ["a"]
+        assert declared.frame(frame_of({"a": 1, "b": 2}, {"a": 1, "c d": 3})).columns == ["a"]
     assert warnings == ["keys that `record_schemas` of 'out' does not have are dropped: b, c d\n"]
 
 
 def test_rows_keep_their_order_and_number() -> None:
     records = [{"a": number} for number in range(10_000)]
-    assert Unnester(schema_of(a="integer")).apply(frame_of(*records))["a"].to_list() == list(range(10_000))
+    assert unnester(schema_of(a="integer")).frame(frame_of(*records))["a"].to_list() == list(range(10_000))
 
 
 def test_no_rows_give_the_typed_columns() -> None:
-    rows = Unnester(schema_of(a="integer", b="timestamp")).apply(pl.DataFrame(schema=DESTINATION_SCHEMA))
+    rows = unnester(schema_of(a="integer", b="timestamp")).frame(pl.DataFrame(schema=DESTINATION_SCHEMA))
     assert rows.schema == {"a": pl.Int64(), "b": pl.Datetime("us", "UTC")}
 
 
@@ -240,7 +240,7 @@ _SCALARS = {
 @given(st.lists(st.fixed_dictionaries({}, optional=_SCALARS), min_size=1, max_size=8))
 def test_values_survive_a_round_trip(records: list[dict[str, Any]]) -> None:
     texts = [encode_data(record) for record in records]
-    rows = Unnester(schema_of(**{name: name for name in _SCALARS})).apply(frame_of(*(text.decode() for text in texts)))
+    rows = unnester(schema_of(**{name: name for name in _SCALARS})).frame(frame_of(*(text.decode() for text in texts)))
     for text, row in zip(texts, rows.iter_rows(named=True), strict=True):
         record = json.loads(text)
         for name in _SCALARS:

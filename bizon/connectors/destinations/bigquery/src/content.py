@@ -9,34 +9,21 @@ from google.cloud.bigquery import SchemaField
 from bizon.connectors.destinations.bigquery.src.column_config import BigQueryColumn, BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.column_config import ColumnMode as Mode
 from bizon.connectors.destinations.bigquery.src.column_config import ColumnType as Type
+from bizon.connectors.destinations.bigquery.src.declared_columns import type_of, unnester
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row, load_line
 from bizon.connectors.destinations.bigquery.src.schema import six_columns
-from bizon.connectors.destinations.bigquery.src.unnest import Unnester
-from bizon.rows.frames import UTC_MICROSECONDS
+from bizon.destination.columns import frame_type
 
-_TYPES: dict[Type, pl.DataType] = {
-    Type.BOOLEAN: pl.Boolean(),
-    Type.DATE: pl.Date(),
-    Type.DATETIME: pl.Datetime("us"),
-    Type.FLOAT: pl.Float64(),
-    Type.FLOAT64: pl.Float64(),
-    Type.GEOGRAPHY: pl.String(),
-    Type.INTEGER: pl.Int64(),
-    Type.INT64: pl.Int64(),
-    Type.NUMERIC: pl.Decimal(38, 9),
-    Type.STRING: pl.String(),
-    Type.TIMESTAMP: UTC_MICROSECONDS,
-}
-"""Types that Parquet carries into BigQuery. Missing: JSON and BIGNUMERIC, which Parquet does not have; TIME, which
-Polars keeps in nanoseconds; BYTES, which the emulator cannot read from Parquet. REQUIRED columns are excluded as well,
-since Polars writes every column as nullable."""
+_NOT_IN_PARQUET = (Type.JSON, Type.BIGNUMERIC, Type.TIME, Type.BYTES)
+"""Parquet does not have JSON and BIGNUMERIC; Polars keeps TIME in nanoseconds; the emulator cannot read BYTES. REQUIRED
+columns are excluded as well, since Polars writes every column as nullable."""
 
 
 class Content:
     """Encodes rows of one table with the columns ``fields``. ``schema``: the declared columns of an unnested table."""
 
     def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
-        self._unnester = None if schema is None else Unnester(_without_defaults(schema))
+        self._unnester = None if schema is None else unnester(schema, has_defaults=False)
         columns = schema.record_schema if schema is not None else ()
         self.format = "parquet" if all(map(_fits_parquet, columns)) else "json"
         self._columns = columns
@@ -46,17 +33,10 @@ class Content:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
         if self._unnester is None:
             return _parquet(six_columns(frame, self._fields))
-        rows = self._unnester.rows(frame)
         if self.format == "json":
-            return b"".join(load_line(json_row(row), self._fields) for row in rows)
+            return b"".join(load_line(json_row(row), self._fields) for row in self._unnester.rows(frame))
         schema = {column.name: _data_type(column) for column in self._columns}
-        return _parquet(pl.DataFrame({name: [row[name] for row in rows] for name in schema}, schema=schema))
-
-
-def _without_defaults(schema: BigQueryRecordSchemaConfig) -> BigQueryRecordSchemaConfig:
-    """A load job fills in no defaults, so a REQUIRED column needs a value."""
-    columns = [column.model_copy(update={"default_value_expression": None}) for column in schema.record_schema]
-    return schema.model_copy(update={"record_schema": columns})
+        return _parquet(pl.DataFrame(self._unnester.columns(frame), schema=schema))
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:
@@ -66,11 +46,12 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 
 def _fits_parquet(column: BigQueryColumn) -> bool:
-    known = column.type in _TYPES or column.type is Type.RECORD
-    return known and column.mode is not Mode.REQUIRED and all(map(_fits_parquet, column.fields or ()))
+    is_carried = column.type not in _NOT_IN_PARQUET and column.mode is not Mode.REQUIRED
+    return is_carried and all(map(_fits_parquet, column.fields or ()))
 
 
 def _data_type(column: BigQueryColumn) -> pl.DataType:
-    fields = {field.name: _data_type(field) for field in column.fields or ()}
-    data_type = pl.Struct(fields) if column.type is Type.RECORD else _TYPES[column.type]
+    data_type = pl.Datetime("us") if column.type is Type.DATETIME else frame_type(type_of(column))
+    if column.fields is not None:
+        data_type = pl.Struct({field.name: _data_type(field) for field in column.fields})
     return pl.List(data_type) if column.mode is Mode.REPEATED else data_type

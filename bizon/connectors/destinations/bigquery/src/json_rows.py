@@ -1,4 +1,4 @@
-"""Rows of unnested tables (``values.converter``) as JSON."""
+"""Rows of unnested tables (``unnest_values.converter``) as JSON."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence

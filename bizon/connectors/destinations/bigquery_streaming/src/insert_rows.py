@@ -7,9 +7,9 @@ import orjson
 import polars as pl
 from google.cloud.bigquery import SchemaField
 
+from bizon.connectors.destinations.bigquery.src.declared_columns import unnester
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
-from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
@@ -33,7 +33,7 @@ class InsertRows:
 
     def __init__(self, schema: "BigQueryRecordSchemaConfig | None", fields: Sequence[SchemaField]) -> None:
         self._fields = fields
-        self._unnester = None if schema is None else Unnester(schema)
+        self._unnester = None if schema is None else unnester(schema)
 
     def build(self, frame: pl.DataFrame) -> list[Row]:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""

@@ -9,8 +9,8 @@ import polars as pl
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.clock import microseconds
+from bizon.connectors.destinations.bigquery.src.declared_columns import unnester
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
-from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 from bizon.connectors.destinations.bigquery_streaming_v2.src.descriptors import ROOT, class_of, row_type
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Messages:
         self.descriptor = row_type(ROOT, fields)
         self.message: Callable[..., Any] = class_of(self.descriptor)
         self._fields = list(fields)
-        self._unnester = None if record is None else Unnester(record)
+        self._unnester = None if record is None else unnester(record)
 
     def encode(self, frame: pl.DataFrame, batch: str | None) -> Iterator[bytes]:
         """The rows of a destination frame in order. Raises RowsRejectedError for records that do not fit their columns,

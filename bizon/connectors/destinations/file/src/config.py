@@ -48,17 +48,6 @@ _ALIASES = {
 }
 
 
-_IN_THE_KIT = {
-    ColumnType.STRING: kit.TEXT,
-    ColumnType.INTEGER: kit.INT64,
-    ColumnType.FLOAT: kit.FLOAT64,
-    ColumnType.BOOLEAN: kit.BOOLEAN,
-    ColumnType.DATE: kit.DATE,
-    ColumnType.DATETIME: kit.TIMESTAMP,
-    ColumnType.JSON: kit.JSON,
-}
-
-
 def column_type(name: str) -> ColumnType:
     """The type that a name in ``record_schema`` stands for, in any case. Raises ValueError, which lists the names."""
     lowered = name.strip().lower()
@@ -73,7 +62,7 @@ def column_type(name: str) -> ColumnType:
 
 def declared_type(name: str) -> kit.ColumnType:
     """The type of the kit that a name in ``record_schema`` stands for."""
-    return _IN_THE_KIT[column_type(name)]
+    return kit.column_type(column_type(name).value)
 
 
 def path_stem(destination_id: str, format: FileFormat) -> str:

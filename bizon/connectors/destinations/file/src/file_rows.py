@@ -11,7 +11,6 @@ import orjson
 import polars as pl
 
 from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
-from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.rows.frames import DESTINATION_SCHEMA, frame_bytes
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from bizon.destination.config import RecordSchemaConfig
     from bizon.destination.models import BatchRange
     from bizon.destination.readable import TableReader
+    from bizon.destination.unnest import Unnester
 
 _BYTES_AT_ONCE = 3_000_000  # rendered in memory at once; more than this falls out of the processor's cache
 _ROWS_PER_GROUP = 32_768
@@ -93,6 +93,13 @@ def typed_shape(config: "FileDestinationDetailsConfig") -> "TypedShape | None":
     return TypedShape(config)
 
 
+def declared(schema: "RecordSchemaConfig") -> "Unnester":
+    """The declared columns of a file; most runs need not load them."""
+    from bizon.connectors.destinations.file.src.declared_columns import unnester
+
+    return unnester(schema)
+
+
 def reading(main: "Path", format: FileFormat, noted: Mapping[str, str] | None) -> "AbstractContextManager[TableReader]":
     """Within: a file can be read; no run needs what this loads. Raises NoTableError."""
     from bizon.connectors.destinations.file.src.reading import reading
@@ -109,17 +116,17 @@ class RowShape:
         self._unnesters = (
             None
             if schemas is None
-            else {path_stem(schema.destination_id, format): Unnester(schema) for schema in schemas}
+            else {path_stem(schema.destination_id, format): declared(schema) for schema in schemas}
         )
 
     def shape(self, destination_id: str, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows to write for rows of the destination frame. Raises MisfitError and RowsRejectedError."""
+        """The rows to write for rows of the destination frame. Raises ValueError and RowsRejectedError."""
         if self._unnesters is None:
             return frame
-        return self.unnester(destination_id).apply(frame)
+        return self.unnester(destination_id).frame(frame)
 
     def empty(self, destination_id: str) -> pl.DataFrame:
-        """No rows, with the columns of the file. Raises MisfitError."""
+        """No rows, with the columns of the file. Raises ValueError."""
         schema = DESTINATION_SCHEMA if self._unnesters is None else self.unnester(destination_id).schema
         return pl.DataFrame(schema=schema)
 
@@ -132,14 +139,16 @@ class RowShape:
 
     def noted(self, destination_id: str) -> dict[str, str] | None:
         """The declared columns of a file, for its manifest: a later run may infer others."""
-        return None if self._unnesters is None else self.unnester(destination_id).noted
+        if self._unnesters is None:
+            return None
+        return {name: str(kind) for name, kind in self.unnester(destination_id).types.items()}
 
-    def unnester(self, destination_id: str) -> Unnester:
-        """The unnester of a file. Raises MisfitError when `record_schemas` does not know it."""
+    def unnester(self, destination_id: str) -> "Unnester":
+        """The unnester of a file. Raises ValueError when `record_schemas` does not know it."""
         known = self._unnesters or {}
         found = known.get(path_stem(destination_id, self._format))
         if found is None:
-            raise MisfitError(
+            raise ValueError(
                 f"`record_schemas` has no entry for destination_id '{destination_id}', it has: {', '.join(known)}"
             )
         return found

@@ -1,48 +1,76 @@
-"""Typed columns of records, decoded by Polars. ``unnest.py`` deals with the records that Polars cannot decode."""
+"""Columns of scalars, decoded by Polars. ``unnest.py`` reads the records that Polars cannot decode."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from bizon.connectors.destinations.file.src.config import ColumnType, declared_type
+from bizon.destination.column_types import CALENDAR, ColumnType, Kind
 from bizon.destination.columns import frame_type
 from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED
 
-Kinds = Mapping[str, ColumnType]
-COLUMN_TYPES: dict[ColumnType, pl.DataType] = {kind: frame_type(declared_type(kind)) for kind in ColumnType}
-_READ_AS_TEXT = (ColumnType.DATE, ColumnType.DATETIME)
+Types = Mapping[str, ColumnType]
+DECODED = CALENDAR | {Kind.BOOLEAN, Kind.INT64, Kind.FLOAT64, Kind.TEXT}
+"""The kinds that Polars decodes. It keeps neither the numbers nor the order of the keys of JSON."""
 _OFFSET = r"T.*([+-]\d\d:?\d\d)$"
 _IN_PLACE_OF_A_SURROGATE = "\0"  # the reader writes it for half a pair; nothing else does without an escape
 _NOT_AS_SENT = rf"{PERHAPS_NOT_REPRODUCED}|[:,\[]\s*-?\d+\.0[,\]}}\s]"
 
 
-def decode(texts: pl.Series, types: Kinds) -> pl.DataFrame | None:
+def schema_of(types: Types) -> pl.Schema:
+    """The columns of a frame."""
+    return pl.Schema({name: frame_type(kind) for name, kind in types.items()})
+
+
+def need_care(texts: pl.Series) -> pl.Series:
+    """Whether a text may have a number that only careful decoding keeps as it was sent."""
+    return texts.str.contains(PERHAPS_NOT_REPRODUCED)
+
+
+def decode(texts: pl.Series, types: Types) -> pl.DataFrame | None:
     """Typed columns of records; None when a record cannot be parsed, or a value does not fit its type."""
     if not types or not texts.len():
-        return pl.DataFrame(schema={name: COLUMN_TYPES[kind] for name, kind in types.items()})
+        return pl.DataFrame(schema=schema_of(types))
     if texts.str.contains("\n", literal=True).any():
         return None  # not one line per record
-    read = {name: pl.String() if kind in _READ_AS_TEXT else COLUMN_TYPES[kind] for name, kind in types.items()}
+    read = {name: _at_first(kind) for name, kind in types.items()}
     try:
         raw = pl.read_ndjson(str(texts.str.join("\n")[0]).encode(), schema=read)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     if raw.height != texts.len():
         return None
-    decoded = raw.with_columns(
-        _parsed(pl.col(name), kind).alias(name) for name, kind in types.items() if kind in _READ_AS_TEXT
-    )
-    return decoded if decoded.null_count().equals(raw.null_count()) else None
+    decoded, misfits = _parsed(raw, types)
+    return None if misfits else decoded
 
 
-def perhaps_not_as_sent(decoded: pl.DataFrame, texts: pl.Series, types: Kinds) -> list[int]:
+def of_values(values: Mapping[str, Sequence[Any]], types: Types) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+    """The same columns from values that fit their types; dates and moments are still text. Also returns row and column
+    of each text that is neither, and is null."""
+    read = pl.DataFrame(values, schema={name: _at_first(kind) for name, kind in types.items()})
+    return _parsed(read, types)
+
+
+def _at_first(kind: ColumnType) -> pl.DataType:
+    return pl.String() if kind.kind in CALENDAR else frame_type(kind)
+
+
+def _parsed(read: pl.DataFrame, types: Types) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+    """The columns, with dates and moments read from text; row and column of each text that is neither."""
+    names = [name for name, kind in types.items() if kind.kind in CALENDAR]
+    found = read.with_columns(_moment(pl.col(name), types[name]).alias(name) for name in names)
+    lost = [name for name in names if found[name].null_count() > read[name].null_count()]
+    rows = ((found[name].is_null() & read[name].is_not_null()).arg_true() for name in lost)
+    return found, [(row, name) for name, some in zip(lost, rows, strict=True) for row in some]
+
+
+def perhaps_not_as_sent(decoded: pl.DataFrame, texts: pl.Series, types: Types) -> list[int]:
     """Rows whose text columns may differ from what was sent.
 
     The reader formats numbers and nested values in its own way, and replaces half a surrogate pair by another
     character. The columns are checked first: most hold nothing that looks like a number.
     """
-    names = [name for name, kind in types.items() if kind is ColumnType.STRING]
+    names = [name for name, kind in types.items() if kind.kind is Kind.TEXT]
     if not names:
         return []
     seen = decoded.select(
@@ -63,25 +91,13 @@ def with_rows(frame: pl.DataFrame, rows: list[int], others: pl.DataFrame) -> pl.
     return pl.concat([frame, others]).select(pl.all().gather(order))
 
 
-def kind_of(value: Any) -> str:
-    """A JSON value in words, without its content."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, dict):
-        return "an object"
-    names = ((str, "a string"), (int, "an integer"), (list, "an array"))
-    return next((name for kind, name in names if isinstance(value, kind)), "a number")
-
-
 def _any_of(names: Sequence[str], test: Callable[[pl.Expr], pl.Expr]) -> pl.Expr:
     return pl.any_horizontal([test(pl.col(name)).fill_null(False) for name in names])
 
 
-def _parsed(text: pl.Expr, kind: ColumnType) -> pl.Expr:
+def _moment(text: pl.Expr, kind: ColumnType) -> pl.Expr:
     day = text.str.to_date("%Y-%m-%d", strict=False)
-    if kind is ColumnType.DATE:
+    if kind.kind is Kind.DATE:
         return day
     normal = text.str.replace(" ", "T", literal=True).str.replace("[Zz]$", "+00:00")
     moment = pl.when(normal.str.contains(_OFFSET)).then(normal).otherwise(normal + "+00:00")
