@@ -111,7 +111,8 @@ def test_a_column_that_is_dropped_under_a_stream(warehouse: "Warehouse", config_
 
 def test_staging_that_is_deleted_under_the_run(warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch) -> None:
     """For ``bigquery``, whose objects outlive the table, see ``test_bigquery_faults.py``."""
-    monkeypatch.setattr(appends, "_WAITS", (0.01, 0.01))
+    for bound in ("_FIRST_WAIT", "_LONGEST_WAIT"):
+        monkeypatch.setattr(appends, bound, 0.01)
     config = v2.config_of(warehouse, COLUMNS)
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
