@@ -15,7 +15,7 @@ SERVERS_STAMP := $(SERVERS)/.bizon-installed
 VERSIONS ?= 13 14 15 16 17 18
 POSTGRES_TESTS := tests/connectors/destinations/postgres tests/destination/test_merging.py tests/destination/test_tombstones.py \
 	tests/engine/backend/test_postgres_backend.py tests/engine/backend/test_postgres_leases.py \
-	tests/engine/backend/test_postgres_outages.py tests/engine/backend/test_conformance.py::TestPostgres
+	tests/engine/backend/test_postgres_outages.py tests/engine/backend/test_postgres_first_contact.py tests/engine/backend/test_conformance.py::TestPostgres
 UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c

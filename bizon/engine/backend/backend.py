@@ -246,11 +246,11 @@ class BackendFactory:
     """Builds the backend that a config names, and imports its module only then."""
 
     @staticmethod
-    def get_backend(config: "AbstractBackendConfig") -> AbstractBackend:
-        """A backend that has not connected to its database yet."""
+    def get_backend(config: "AbstractBackendConfig", *, was_reached: bool = False) -> AbstractBackend:
+        """A backend that has not connected to its database yet. ``was_reached``: another process of the run has."""
         from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 
-        return SQLAlchemyBackend(config=config.config, type=config.type)
+        return SQLAlchemyBackend(config=config.config, type=config.type, was_reached=was_reached)
 
     @staticmethod
     def in_memory() -> AbstractBackend:
