@@ -62,9 +62,14 @@ class AbstractBackend(PartitionPlans, ABC):
 
     @abstractmethod
     def create_stream_job(
-        self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None
+        self,
+        key: StreamKey,
+        sync_mode: str,
+        incremental_state: dict[str, Any] | None = None,
+        after: datetime | None = None,
     ) -> StreamJob:
-        """Insert a job with status STARTED and attempt 0, later than every other job of the stream by any clock."""
+        """Insert a job with status STARTED and attempt 0, later than every other job of the stream by any clock. Raises
+        OvertakenError when another one was created later than ``after``."""
 
     @abstractmethod
     def remove_stream_job(self, job_id: str, *, epoch: int, instead_of: StreamJob | None = None) -> bool:
@@ -114,8 +119,7 @@ class AbstractBackend(PartitionPlans, ABC):
     @abstractmethod
     def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
         """Replace the note on the output of a job, any JSON object: that the job adopts it, or what was published. It
-        is part of the watermark once the job has succeeded. Does nothing when ``epoch`` is not the job's current
-        one."""
+        is part of the watermark once the job has succeeded. Does nothing when ``epoch`` is superseded."""
 
     @abstractmethod
     def open_epoch(self, job_id: str, role: "Role | None" = None) -> int:
