@@ -1,4 +1,4 @@
-"""What outlives the commands of a joined job, staging and a table, and the invariants that must hold there."""
+"""Staging and the table of a joined job, which outlive its commands, and the invariants that must hold there."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -31,7 +31,7 @@ _command: ContextVar["Command | None"] = ContextVar("command", default=None)
 
 
 class Event(NamedTuple):
-    """Something that happens to the command that acts. ``at``: after so many acts; ``seconds``: of a freeze."""
+    """Something that happens to the command that acts. ``at``: the number of the act; ``seconds``: of a freeze."""
 
     at: int
     kind: str

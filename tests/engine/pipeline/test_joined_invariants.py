@@ -15,7 +15,7 @@ from engine.pipeline.joined_world import JoinedDestination, SharedState, World
 from engine.pipeline.one_clock import TTL, Command, Event, ManualTicker, OneClock, VirtualEvent
 from engine.pipeline.world import CountingBuffer, has_succeeded
 from fakes import EmptySource, memory_backend
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bizon.destination.buffer import DestinationBuffer
@@ -37,6 +37,7 @@ CONFIG = {
         "runner": {"config": {"lease_ttl": TTL}},
     },
 }
+UNSHRUNK = [Phase.reuse, Phase.generate]  # to shrink an example takes minutes
 KINDS = ["kill", "freeze", "freeze", "stop"]
 
 
@@ -82,7 +83,7 @@ def command(state: SharedState, source: type[EmptySource]) -> Command:
     return Command(runner)
 
 
-@settings(max_examples=matrices.examples(120), deadline=None)
+@settings(max_examples=matrices.examples(120), deadline=None, phases=UNSHRUNK)
 @given(
     sizes=st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=3), min_size=1, max_size=4),
     count=st.integers(1, 3),
