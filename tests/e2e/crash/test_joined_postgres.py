@@ -76,6 +76,7 @@ def test_a_server_that_restarts_costs_a_joined_job_nothing(tmp_path: Path, priva
     check(rig)
 
 
+@pytest.mark.matrix(share=2)
 @pytest.mark.parametrize("runner", ["thread", "process"])
 def test_a_command_whose_first_connection_to_the_state_is_broken_off_joins_later(
     tmp_path: Path, private_postgres: PrivateServer, runner: str

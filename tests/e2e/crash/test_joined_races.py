@@ -67,7 +67,7 @@ def race(rig: Rig, mine: str, theirs: str) -> None:
     assert [each["published"] for each in results(rig)] == [True]
 
 
-@pytest.mark.matrix(share=12)
+@pytest.mark.matrix(share=12, pool="publishers that race")
 @pytest.mark.parametrize(("mine", "theirs"), [*TURNS, ("after_ready", "after_ready"), ("after_ready", "after_verify")])
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_publisher_that_wakes_up_while_another_one_publishes_a_file_changes_nothing(
@@ -80,7 +80,7 @@ def test_a_publisher_that_wakes_up_while_another_one_publishes_a_file_changes_no
     assert rig.statuses() == ["succeeded"]
 
 
-@pytest.mark.matrix(share=8)
+@pytest.mark.matrix(share=12, pool="publishers that race")
 @pytest.mark.parametrize(("mine", "theirs"), TURNS)
 @pytest.mark.parametrize("how", ["append", "merge"])
 def test_a_publisher_that_wakes_up_while_another_one_publishes_a_table_of_postgres_changes_nothing(
@@ -91,7 +91,7 @@ def test_a_publisher_that_wakes_up_while_another_one_publishes_a_table_of_postgr
     check_table(rig)
 
 
-@pytest.mark.matrix(share=6)
+@pytest.mark.matrix(share=12, pool="publishers that race")
 @pytest.mark.parametrize("theirs", ["before_finalize", "after_publishing_job"])
 @pytest.mark.parametrize("destination", ["bigquery", "bigquery_inferred"])
 def test_a_publisher_that_wakes_up_while_another_one_publishes_a_table_of_bigquery_changes_nothing(

@@ -116,6 +116,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.matrix(share=4)
 @pytest.mark.lesson("F-27")
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_named_at_once(private_postgres: PrivateServer, mistake: str) -> None:

@@ -1,13 +1,19 @@
 """A run that is frozen while it opens its job, for longer than its lease: what others did meanwhile stays."""
 
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import KEY, memory_backend, pipeline
 
 from bizon.common.errors.errors import OvertakenError
+from bizon.engine.backend.adapters.sqlalchemy import job_table
+from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+from bizon.engine.backend.adapters.sqlalchemy.parts import naive_now
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 from bizon.engine.backend.models import JobStatus, StreamJob
 from bizon.engine.pipeline.models import PipelineReturnStatus
 from bizon.engine.runner.jobs import close_job, open_job
@@ -48,6 +54,31 @@ def test_a_run_that_is_frozen_before_it_creates_a_job_creates_none_besides(backe
     assert newest is not None
     assert newest.has_succeeded
     assert backend.get_last_successful_stream_job(KEY) == newest
+
+
+def test_a_run_that_is_frozen_in_the_middle_of_creating_a_job_creates_none_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job was older than the one that was published meanwhile. It stayed unfinished for ever."""
+    config = AbstractBackendConfigDetails(database=str(tmp_path / "state"))
+    first, other = (SQLAlchemyBackend(config, BackendTypes.SQLITE) for _ in range(2))
+    with first, other:
+        first.create_all_tables()
+
+        def frozen() -> datetime:
+            began = naive_now()
+            monkeypatch.setattr(job_table, "naive_now", naive_now)
+            published(other)
+            return began
+
+        monkeypatch.setattr(job_table, "naive_now", frozen)
+        with pytest.raises(OvertakenError):
+            open_job(first, pipeline(sync_mode="incremental"))
+        newest = first.get_last_stream_job(KEY)
+        assert newest is not None
+        assert newest.has_succeeded
+        count = "SELECT count(*) FROM stream_jobs"
+        assert first._transactions.run(lambda state: state.exec_driver_sql(count).scalar()) == 1
 
 
 def test_a_fresh_run_that_is_frozen_does_not_cancel_what_was_published_meanwhile(backend: AbstractBackend) -> None:

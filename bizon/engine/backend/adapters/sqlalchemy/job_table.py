@@ -89,6 +89,10 @@ class JobTable(BackendPart):
         }
         if not insert_once(connection, stream_jobs, row):
             return self._existing(job_id, by_id(connection, job_id))
+        later = _first(connection, _NEWEST, the_stream(key))
+        if later is not None and later.id != job_id:  # this run was frozen since it looked, within this transaction
+            connection.execute(delete(stream_jobs).where(_columns.id == job_id))  # a database may not undo it
+            self._check_not_later(later, created_at - _TICK)
         return StreamJob(
             id=job_id,
             key=key,
