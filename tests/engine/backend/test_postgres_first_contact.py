@@ -50,6 +50,7 @@ def test_a_first_connection_that_is_broken_off_is_made_again(private_postgres: P
         assert works(backend)
 
 
+@pytest.mark.matrix(share=2, pool="first contacts")
 def test_connections_that_are_all_broken_off_are_named_after_one_wait(
     private_postgres: PrivateServer, behind: Place
 ) -> None:
@@ -66,6 +67,7 @@ def test_connections_that_are_all_broken_off_are_named_after_one_wait(
         assert outage.now == waited, "the runs of other streams do not wait as long again"
 
 
+@pytest.mark.matrix(share=2, pool="first contacts")
 def test_a_server_that_restarts_may_also_refuse_connections(
     private_postgres: PrivateServer, proxy: Proxy, behind: Place
 ) -> None:
@@ -88,6 +90,7 @@ def test_a_server_that_restarts_may_also_refuse_connections(
         assert works(backend)
 
 
+@pytest.mark.matrix(share=2, pool="first contacts")
 def test_a_port_that_is_opened_within_seconds_is_waited_for(private_postgres: PrivateServer) -> None:
     private_postgres.stop()
     backend, outage = unopened(private_postgres, 3)
@@ -97,6 +100,7 @@ def test_a_port_that_is_opened_within_seconds_is_waited_for(private_postgres: Pr
         assert works(backend)
 
 
+@pytest.mark.matrix(share=2, pool="first contacts")
 def test_a_port_at_which_nothing_ever_listens_is_named_within_seconds(private_postgres: PrivateServer) -> None:
     private_postgres.stop()
     backend, outage = unopened(private_postgres, NEVER)
@@ -127,6 +131,7 @@ def test_a_mistake_is_named_at_once(private_postgres: PrivateServer, mistake: st
     assert outage.now == AT_ONCE
 
 
+@pytest.mark.matrix(share=2, pool="first contacts")
 def test_the_next_run_on_the_same_connections_waits_as_long(private_postgres: PrivateServer) -> None:
     """As the streams of a file have one state."""
     backend, outage = unopened(private_postgres, 30)
@@ -138,6 +143,7 @@ def test_the_next_run_on_the_same_connections_waits_as_long(private_postgres: Pr
         assert 30 <= outage.now < PATIENCE
 
 
+@pytest.mark.matrix(share=2, pool="first contacts")
 def test_a_process_of_a_run_that_has_reached_the_state_waits_like_the_run(private_postgres: PrivateServer) -> None:
     private_postgres.stop()
     outage = Outage(private_postgres, 30)
