@@ -85,8 +85,7 @@ def open_job(
     producing ``role``. ``scope``: the part of the stream to fetch. ``joined``: several commands work on the job,
     which they know by this name. Raises ConfigError for a window that cannot be fetched, and for a job that a run like
     this must not go on with; OvertakenError when another run has begun a job meanwhile."""
-    key = config.stream_key
-    scope = scope or Scope()
+    key, scope = config.stream_key, scope or Scope()
     jobs = candidates(backend, key)
     check_is_new(jobs.newest, joined)
     span = asked_window(backend, config, key, scope, joins=joined is not None)
@@ -140,7 +139,7 @@ def _new_job(
         logger.info(_nothing_to_discard(config, previous))
     kept = None if decision.resets or previous is None else previous.incremental_state
     mode = config.source.sync_mode.value if span is None else WINDOW
-    job = backend.create_stream_job(key, mode, incremental_state=kept, after=jobs.until)
+    job = backend.create_stream_job(key, mode, incremental_state=kept, seen=jobs.until)
     backend.bind_stream_reset(key, job.id)
     if jobs.newest is not None:
         instead_of = jobs.unfinished if decision.implies_reset else None

@@ -59,7 +59,7 @@ def test_a_run_that_is_frozen_before_it_creates_a_job_creates_none_besides(backe
 def test_a_run_that_is_frozen_in_the_middle_of_creating_a_job_creates_none_besides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its job was older than the one that was published meanwhile. It stayed unfinished for ever."""
+    """Its job was older than the one that was published meanwhile. It never ended."""
     config = AbstractBackendConfigDetails(database=str(tmp_path / "state"))
     first, other = (SQLAlchemyBackend(config, BackendTypes.SQLITE) for _ in range(2))
     with first, other:

@@ -71,11 +71,11 @@ class JobTable(BackendPart):
         key: StreamKey,
         sync_mode: str,
         incremental_state: dict[str, Any] | None = None,
-        after: datetime | None = None,
+        seen: datetime | None = None,
     ) -> StreamJob:
         newest, now = _first(connection, _NEWEST, the_stream(key)), naive_now().replace(tzinfo=UTC)
         if newest is not None and newest.id != job_id:
-            self._check_not_later(newest, after)
+            self._check_not_later(newest, seen)
         created_at = now if newest is None else max(now, newest.created_at + _TICK)
         state = to_text(incremental_state)
         row = {
