@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from guards import guard, swap
+from guards import guard, nothing, swap
 
 RAY = "tests/e2e/test_ray.py"
 LOST = f"{RAY}::test_a_node_that_is_lost_is_replaced_and_no_record_is"
@@ -24,9 +24,6 @@ def the_death_of_a_worker_is_taken_for_a_stop(module: ModuleType) -> None:
     swap(module.RayTasks, "_result", lambda _inner: result)
 
 
-@guard(
-    "engine.runner.joining.ray_board",
-    f"{RAY}::test_a_stopped_run_commits_its_pages_and_is_resumed",
-)
+@guard("engine.runner.joining.ray_tasks", f"{RAY}::test_a_stopped_run_commits_its_pages_and_is_resumed")
 def workers_of_a_cluster_do_not_hear_of_a_stop(module: ModuleType) -> None:
-    swap(module.Board, "ask_to_stop", lambda _inner: lambda _self: True)
+    swap(module.RayTasks, "stop", nothing)
