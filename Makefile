@@ -17,7 +17,7 @@ NODE_STAMP := $(NODE_SERVERS)/.bizon-installed
 VERSIONS ?= 13 14 15 16 17 18
 POSTGRES_TESTS := tests/connectors/destinations/postgres tests/destination/test_merging.py tests/destination/test_tombstones.py \
 	tests/engine/backend/test_postgres_backend.py tests/engine/backend/test_postgres_leases.py \
-	tests/engine/backend/test_postgres_outages.py tests/engine/backend/test_conformance.py::TestPostgres
+	tests/engine/backend/test_postgres_outages.py tests/engine/backend/test_postgres_first_contact.py tests/engine/backend/test_conformance.py::TestPostgres
 OLDEST := .oldest
 OLDEST_STAMP := $(OLDEST)/.bizon-installed
 OLDEST_EXTRAS := import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -55,6 +55,12 @@ class Place:
 
     def details(self) -> PostgresConfigDetails:
         return PostgresConfigDetails(**asdict(self))
+
+    @property
+    def url(self) -> str:
+        """The database, as ``place_at`` takes it."""
+        user, password = (quote(each, safe="") for each in (self.username, self.password))
+        return f"postgresql://{user}:{password}@{self.host}:{self.port}/{self.database}"
 
     @property
     def quoted_schema(self) -> str:

@@ -1,7 +1,7 @@
 """``BizonConfig``: one pipeline, as its YAML describes it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -120,6 +120,12 @@ class BizonConfig(StrictModel):
         "of one stream, each with its own table. They supply defaults for the source and for `record_schemas`.",
     )
     _separate: "SeparateStreams | None" = PrivateAttr(default=None)
+    _sharers: int = PrivateAttr(default=1)
+
+    @property
+    def sharers(self) -> int:
+        """How many runs share the memory that a run of this file may take, this one included."""
+        return self._sharers
 
     @property
     def job_name(self) -> str:
@@ -168,6 +174,12 @@ class BizonConfig(StrictModel):
         """The configuration of several streams, made from the one of the first. Called by the loader."""
         copy = self.model_copy(update={"source": self.source.model_copy(update={"stream": ALL_STREAMS})})
         copy._separate = streams  # noqa: SLF001 - of the same class
+        return copy
+
+    def shared_by(self, count: int, parts: Mapping[str, Any]) -> Self:
+        """The configuration of one of ``count`` runs that share its memory. ``parts``: its parts of what is divided."""
+        copy = self.model_copy(update=parts)
+        copy._sharers = self._sharers * count  # noqa: SLF001 - of the same class
         return copy
 
     def of_source(self, source: Any) -> Self:

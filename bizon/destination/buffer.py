@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from bizon.destination.config import AbstractDestinationDetailsConfig
 
 MEGABYTE = 1024 * 1024
+_SMALLEST_BUDGET = 16 * MEGABYTE
+"""Runs that share a memory divide it. A small buffer, or none, must not keep a source from fetching ahead."""
 
 
 class DestinationBuffer:
@@ -98,4 +100,4 @@ def memory_budget(config: "BizonConfig") -> int:
     """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and as much again that is
     fetched while the buffer is written."""
     details: AbstractDestinationDetailsConfig = config.destination.config
-    return details.buffer_size * MEGABYTE * 2
+    return max(details.buffer_size * MEGABYTE * 2, _SMALLEST_BUDGET // config.sharers)

@@ -66,6 +66,16 @@ class JobBehaviours(BackendFixtures):
         assert succeeded is not None
         assert (newest.id, succeeded.id) == (second.id, first.id)
 
+    def test_a_run_creates_no_job_after_one_that_it_has_not_seen(self, backend: "AbstractBackend") -> None:
+        first = backend.create_stream_job(KEY, "full_refresh", seen=datetime.min.replace(tzinfo=UTC))
+        second = backend.create_stream_job(KEY, "full_refresh", seen=first.created_at)
+        backend.create_stream_job(OTHER_STREAM, "full_refresh")
+        for seen in (datetime.min.replace(tzinfo=UTC), first.created_at):
+            with pytest.raises(OvertakenError):
+                backend.create_stream_job(KEY, "full_refresh", seen=seen)
+        assert backend.get_last_stream_job(KEY) == second
+        backend.create_stream_job(KEY, "full_refresh", seen=second.created_at)
+
     def test_a_window_of_the_past_is_not_a_watermark(self, backend: "AbstractBackend") -> None:
         watermark, window = backend.create_stream_job(KEY, "incremental"), backend.create_stream_job(KEY, WINDOW)
         assert backend.get_last_successful_window(KEY) is None

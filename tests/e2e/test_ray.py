@@ -139,6 +139,7 @@ def test_a_stopped_run_commits_its_pages_and_is_resumed(paged: Pipeline, sign: s
         command.send_signal(sign)
         assert command.wait(LONGEST) == 130
     assert not paged.result()["published"]
+    assert paged.pages() < PAGES, "the workers have ended after their pages"
     paged.config["source"]["delay"] = 0
     assert paged.run() == 0
     paged.check()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
     from bizon.engine.backend.models import Role
 
+    _Json = dict[str, Any] | None
+
 
 class AbstractBackend(PartitionPlans, ABC):
     """Keeps jobs and cursors. Each method is one transaction, called from any thread of the process that built the
@@ -62,9 +64,10 @@ class AbstractBackend(PartitionPlans, ABC):
 
     @abstractmethod
     def create_stream_job(
-        self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None
+        self, key: StreamKey, sync_mode: str, incremental_state: "_Json" = None, seen: datetime | None = None
     ) -> StreamJob:
-        """Insert a job with status STARTED and attempt 0, later than every other job of the stream by any clock."""
+        """Insert a job with status STARTED and attempt 0, later than every other job of the stream by any clock. Raises
+        OvertakenError when another one was created later than ``seen``."""
 
     @abstractmethod
     def remove_stream_job(self, job_id: str, *, epoch: int, instead_of: StreamJob | None = None) -> bool:
@@ -113,9 +116,7 @@ class AbstractBackend(PartitionPlans, ABC):
 
     @abstractmethod
     def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
-        """Replace the note on the output of a job, any JSON object: that the job adopts it, or what was published. It
-        is part of the watermark once the job has succeeded. Does nothing when ``epoch`` is not the job's current
-        one."""
+        """Replace the note on a job's output, a part of its watermark, unless ``epoch`` is superseded."""
 
     @abstractmethod
     def open_epoch(self, job_id: str, role: "Role | None" = None) -> int:
@@ -203,9 +204,8 @@ class AbstractBackend(PartitionPlans, ABC):
 
     @abstractmethod
     def keep_token(self, name: str, value: str) -> None:
-        """Keep a text of at most 100,000 characters, instead of the one before. It is a sealed refresh token that
-        nobody can recreate. Once this returns, it survives the end of the process, and a power cut where the database
-        can ensure that."""
+        """Keep a text of at most 100,000 characters, instead of the one before: a sealed refresh token that nobody can
+        recreate. Once this returns, it survives the end of the process, and, if the database can, a power cut."""
 
     # -- lease: engine/runner/lease.py --------------------------------------------------------------------------
 
@@ -214,8 +214,8 @@ class AbstractBackend(PartitionPlans, ABC):
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
     ) -> Lease | None:
         """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease in the way. Takes over an
-        expired lease, a lease whose holder ``is_dead``, and a lease whose holder is ``gone`` (see ``Lease``), after a
-        wait of some seconds. When several runs try at once, one succeeds."""
+        expired one, one whose holder ``is_dead``, and after some seconds one whose holder is ``gone`` (see ``Lease``).
+        When several runs try at once, one succeeds."""
 
     def heartbeat_interval(self, ttl: float) -> float:
         """Seconds between two calls of ``renew_lease`` for a lease of ``ttl`` seconds."""
@@ -246,11 +246,11 @@ class BackendFactory:
     """Builds the backend that a config names, and imports its module only then."""
 
     @staticmethod
-    def get_backend(config: "AbstractBackendConfig") -> AbstractBackend:
-        """A backend that has not connected to its database yet."""
+    def get_backend(config: "AbstractBackendConfig", *, was_reached: bool = False) -> AbstractBackend:
+        """A backend that has not connected to its database yet. ``was_reached``: another process of the run has."""
         from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 
-        return SQLAlchemyBackend(config=config.config, type=config.type)
+        return SQLAlchemyBackend(config=config.config, type=config.type, was_reached=was_reached)
 
     @staticmethod
     def in_memory() -> AbstractBackend:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from bizon.engine.runner.models import RunContext
 
 
-def build_backend(config: "BizonConfig") -> AbstractBackend:
-    """The backend of the pipeline, with its tables created."""
-    backend = BackendFactory.get_backend(config.engine.backend)
+def build_backend(config: "BizonConfig", *, was_reached: bool = False) -> AbstractBackend:
+    """The backend of the pipeline, with its tables created. ``was_reached``: by another process of this host."""
+    backend = BackendFactory.get_backend(config.engine.backend, was_reached=was_reached)
     backend.create_all_tables()
     return backend
 
@@ -34,15 +34,18 @@ class SharedState:
     def __init__(self, config: "BizonConfig") -> None:
         self._config = config
         self._lock = Lock()
-        self._opened: AbstractBackend | None = None
+        self._own: AbstractBackend | None = None
+        self._is_open = False
 
     def backend(self) -> AbstractBackend:
         """The backend of one run, which closes it. Any thread may call it. Raises BackendError when the state cannot be
-        opened; the next run tries again."""
+        opened; the next run tries again, and does not wait where this one has waited in vain."""
         with self._lock:
-            if self._opened is None:
-                self._opened = build_backend(self._config)
-        return self._opened.beside()
+            own = self._own = self._own or existing_backend(self._config)
+            if not self._is_open:
+                own.create_all_tables()
+                self._is_open = True
+        return own.beside()
 
     def __enter__(self) -> Self:
         return self
@@ -51,9 +54,9 @@ class SharedState:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+            if self._own is not None:
+                self._own.close()
+                self._own, self._is_open = None, False
 
 
 def existing_backend(config: "BizonConfig") -> AbstractBackend:

@@ -51,7 +51,7 @@ from bizon.engine.runner.resuming import (
     partitions_of,
     resume_point,
 )
-from bizon.engine.runner.windows import Scope, Span, asked_window, check_may_go_on, incremental_state
+from bizon.engine.runner.windows import Scope, Span, asked_window, check_is_new, check_may_go_on, incremental_state
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -84,11 +84,11 @@ def open_job(
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
     producing ``role``. ``scope``: the part of the stream to fetch. ``joined``: several commands work on the job,
     which they know by this name. Raises ConfigError for a window that cannot be fetched, and for a job that a run like
-    this must not go on with."""
-    key = config.stream_key
-    scope = scope or Scope()
-    span = asked_window(backend, config, key, scope, joins=joined is not None)
+    this must not go on with; OvertakenError when another run has begun a job meanwhile."""
+    key, scope = config.stream_key, scope or Scope()
     jobs = candidates(backend, key)
+    check_is_new(jobs.newest, joined)
+    span = asked_window(backend, config, key, scope, joins=joined is not None)
     decision = decide(backend, config, key, jobs, scope, span, now or utc_now())
     if decision.then_another:
         logger.info("The previous job was killed when only publishing was left; it is finished first")
@@ -133,13 +133,13 @@ def _new_job(
         backend.request_stream_reset(key)  # first, so that a kill in between does not lose it
     if jobs.unfinished is not None:
         logger.info(f"Job {jobs.unfinished.id} is cancelled: {decision.new_job_because}")
-        backend.open_epoch(jobs.unfinished.id)  # a consumer that still writes for it cannot commit any more
-        backend.update_stream_job_status(jobs.unfinished.id, JobStatus.CANCELED, decision.new_job_because)
+        epoch = backend.open_epoch(jobs.unfinished.id)  # a consumer that still writes for it cannot commit any more
+        backend.update_stream_job_status(jobs.unfinished.id, JobStatus.CANCELED, decision.new_job_because, epoch=epoch)
     elif config.source.force_ignore_checkpoint:
         logger.info(_nothing_to_discard(config, previous))
     kept = None if decision.resets or previous is None else previous.incremental_state
     mode = config.source.sync_mode.value if span is None else WINDOW
-    job = backend.create_stream_job(key, mode, incremental_state=kept)
+    job = backend.create_stream_job(key, mode, incremental_state=kept, seen=jobs.until)
     backend.bind_stream_reset(key, job.id)
     if jobs.newest is not None:
         instead_of = jobs.unfinished if decision.implies_reset else None

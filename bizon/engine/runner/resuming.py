@@ -1,7 +1,7 @@
 """Whether a run resumes the newest job of its stream, by the table in ``jobs.py``, and where it starts."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.engine.partitions import PARTITIONS, Positions, paginations_in
@@ -43,6 +43,11 @@ class Candidates(NamedTuple):
     def unfinished(self) -> "StreamJob | None":
         """The newest job, if it can be resumed."""
         return self.newest if self.newest is not None and self.newest.is_resumable else None
+
+    @property
+    def until(self) -> datetime:
+        """When the newest job was created; the beginning of time when there is none."""
+        return datetime.min.replace(tzinfo=UTC) if self.newest is None else self.newest.created_at
 
 
 def takes_partitions(config: "BizonConfig") -> bool:

@@ -11,6 +11,7 @@ from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import FAILURE, logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets, registry
+from bizon.common.waiting import ends_with
 from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.runner.assembly import build_backend, build_queue, drop_spool, open_spool, spool_folder
@@ -87,12 +88,16 @@ class AbstractRunner(ABC):
         check_extras(self.bizon_config, self.roles)
         with (
             registry.known_while(self.secrets),
-            self.open_state() as backend,
+            self._opened_state() as backend,
             ExitStack() as leases,
         ):
             for role in self.roles if self.is_alone else ():
                 leases.enter_context(held_by_role(backend, self.bizon_config, role, self._lose))
             return self._run_jobs(backend)
+
+    def _opened_state(self) -> "AbstractBackend":
+        with ends_with(self._stopping):  # a stop shortens the wait for a state that is unreachable
+            return self.open_state()
 
     def stop(self) -> None:
         """Ask the run to end: the page in flight is finished, flushed and committed, nothing is published."""

@@ -24,13 +24,12 @@ def in_share(config: "BizonConfig", count: int) -> "BizonConfig":
         }
     )
     is_apart = config.runner_type in (RunnerTypes.PROCESS, RunnerTypes.RAY)
-    return config.model_copy(
-        update={
-            "source": config.source.in_share(count) if is_apart else config.source,
-            "destination": config.destination.model_copy(update={"config": buffer}),
-            "engine": engine,
-        }
-    )
+    parts = {
+        "source": config.source.in_share(count) if is_apart else config.source,
+        "destination": config.destination.model_copy(update={"config": buffer}),
+        "engine": engine,
+    }
+    return config.shared_by(count, parts)
 
 
 def _part(size: int, count: int) -> int:

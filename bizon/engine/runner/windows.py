@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import as_utc
-from bizon.common.errors.errors import ConfigError
+from bizon.common.errors.errors import ConfigError, OvertakenError
 from bizon.common.safe_log import logger
 from bizon.source.cursor_resolution import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
@@ -73,6 +73,13 @@ def asked_window(
     if end > mark:
         logger.warning(f"The window ends after the watermark, {mark.isoformat()}: the next run fetches the rest again")
     return begin, end
+
+
+def check_is_new(newest: "StreamJob | None", joined: str | None) -> None:
+    """Raise OvertakenError when the job of this name is published: the command that begins it was frozen, and another
+    one has begun it."""
+    if joined and newest is not None and newest.joined == joined and newest.has_succeeded:
+        raise OvertakenError(newest.id)
 
 
 def check_may_go_on(backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", *, joins: bool) -> None:

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -159,8 +159,12 @@ def test_a_run_without_join_is_kept_out_while_a_joined_command_lives(tmp_path: P
 
 
 def wait_for_pages(rig: Rig, count: int) -> None:
+    wait_for(lambda: (rig.folder / "trace.txt").exists() and len(fetched(rig)) >= count, rig)
+
+
+def wait_for(condition: Callable[[], bool], rig: Rig) -> None:
     until = time.monotonic() + LONGEST
-    while not (rig.folder / "trace.txt").exists() or len(fetched(rig)) < count:
+    while not condition():
         assert time.monotonic() < until, rig.log()
         time.sleep(0.02)
 

@@ -1,13 +1,16 @@
 """Commands that join a job whose state is in Postgres: as on several hosts, and with a server that restarts."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from e2e.crash.crash_kit import Rig
-from e2e.crash.test_joined import JOIN, LONGEST, PAGES, PARTS, commands_of, results, wait_for_pages
+from e2e.crash.test_joined import JOIN, LONGEST, PAGES, PARTS, commands_of, results, wait_for, wait_for_pages
 from e2e.crash.test_partitions_crash import fetched
 from postgres import Place, PrivateServer
+from proxy import Proxy
 
 ELSEWHERE = "UPDATE stream_partitions SET host = 'elsewhere', place = 'another boot' WHERE worker IS NOT NULL"
 
@@ -71,3 +74,20 @@ def test_a_server_that_restarts_costs_a_joined_job_nothing(tmp_path: Path, priva
         private_postgres.start()
         assert [each.wait(LONGEST) for each in commands] == [0, 0], rig.log()
     check(rig)
+
+
+@pytest.mark.matrix(share=2)
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_a_command_whose_first_connection_to_the_state_is_broken_off_joins_later(
+    tmp_path: Path, private_postgres: PrivateServer, runner: str
+) -> None:
+    place = private_postgres.place
+    private_postgres.stop()
+    with Proxy(place.host, place.port) as proxy:
+        rig = rig_in(replace(place, host=proxy.host, port=proxy.port), tmp_path)
+        rig.runner, rig.producers = runner, 2
+        with commands_of(rig, 1) as (command,):
+            wait_for(lambda: proxy.accepted > 1, rig)
+            private_postgres.start()
+            assert command.wait(LONGEST) == 0, rig.log()
+        check(rig)

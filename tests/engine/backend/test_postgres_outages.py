@@ -8,6 +8,7 @@ from types import TracebackType
 from unittest.mock import Mock
 
 import pytest
+from engine.backend.outages import backend_in_outage
 from fakes import KEY
 from postgres import Place, PrivateServer
 from sqlalchemy.exc import OperationalError
@@ -15,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from bizon.common.errors.errors import BackendError, OvertakenError
 from bizon.common.waiting import ends_with
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
-from bizon.engine.backend.adapters.sqlalchemy.database import Database
+from bizon.engine.backend.adapters.sqlalchemy.database import Contact, Database
 from bizon.engine.backend.adapters.sqlalchemy.transactions import PATIENCE, Transactions
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import CommitRecord, JobStatus, LeaseHolder
@@ -174,31 +175,6 @@ def test_a_lease_whose_answer_is_lost_is_acquired(wire: Wire, backend: SQLAlchem
     assert (lease.holder, lease.gone) == (holder, False)
 
 
-class Outage:
-    """A clock that moves when the backend sleeps; the server comes back after ``seconds``, or never."""
-
-    def __init__(self, server: PrivateServer, seconds: float) -> None:
-        self._server = server
-        self._seconds = seconds
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        if self.now >= self._seconds:
-            self._server.start()
-
-
-def backend_in_outage(server: PrivateServer, seconds: float) -> tuple[SQLAlchemyBackend, Outage]:
-    outage = Outage(server, seconds)
-    backend = SQLAlchemyBackend(server.place.details(), BackendTypes.POSTGRES)
-    backend._transactions = Transactions(backend._database, sleep=outage.sleep, clock=outage)
-    backend.create_all_tables()
-    return backend, outage
-
-
 def test_a_run_waits_out_a_restart_of_half_a_minute(private_postgres: PrivateServer) -> None:
     backend, outage = backend_in_outage(private_postgres, 30)
     with backend:
@@ -237,7 +213,8 @@ def test_a_run_that_must_end_waits_for_seconds_only() -> None:
     now, sign = [0.0], Event()
     sign.set()
     database = Mock(spec=Database)
-    database.name, database.explain.return_value, database.may_pass.return_value = "x", "unreachable", True
+    database.name, database.explain.return_value, database.contact = "x", "unreachable", Contact(was_made=True)
+    database.may_pass.return_value, database.is_unheard.return_value = True, False
     transactions = Transactions(
         database, sleep=lambda seconds: now.__setitem__(0, now[0] + seconds), clock=lambda: now[0]
     )
@@ -257,12 +234,6 @@ def test_a_heartbeat_does_not_wait(private_postgres: PrivateServer) -> None:
         assert outage.now == 0
         private_postgres.start()
         assert backend.renew_lease(KEY, holder.owner, 60)
-
-
-def test_a_server_that_was_never_reachable_is_not_retried(private_postgres: PrivateServer) -> None:
-    private_postgres.stop()
-    with pytest.raises(BackendError, match=r"cannot be used: .*[Cc]onnection refused"):
-        backend_in_outage(private_postgres, 10_000)
 
 
 def test_a_mistake_is_not_retried(private_postgres: PrivateServer) -> None:

@@ -16,7 +16,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerR
 from bizon.engine.runner.config import RunnerTypes
 from bizon.engine.runner.jobs import OpenedJob, open_job
 from bizon.engine.runner.models import RunContext
-from bizon.engine.runner.planning import planned, shares
+from bizon.engine.runner.planning import plan_parts, planned, shares
 from bizon.source.models import RESTARTS, SourceIncrementalState
 from bizon.testing.backend_fixtures import commit
 
@@ -79,6 +79,17 @@ def test_a_plan_is_made_once_and_kept_for_the_next_start() -> None:
     assert [each.plan for each in first.run.partitions] == [{"n": 0}, {"n": 1}, {"n": 2}]
     assert PlanningSource.asked_for_a_plan == 1
     assert bench.progress.snapshot().total_records == 77
+
+
+def test_a_joined_job_is_planned_once() -> None:
+    bench = Bench([{"n": 0}, {"n": 1}])
+    for _command in range(2):
+        opened = open_job(bench.backend, bench.config, joined="monday")
+        context = RunContext(bench.config, opened.run, opened.incremental)
+        assert plan_parts(context, bench.backend, bench.progress, Event()) is None
+        assert [each.plan for each in bench.backend.get_partitions(opened.job.id)] == [{"n": 0}, {"n": 1}]
+        PlanningSource.plan = [{"other": 1}]
+    assert PlanningSource.asked_for_a_plan == 1
 
 
 def test_one_producer_is_not_asked_for_a_plan_and_a_kept_one_holds_for_it() -> None:

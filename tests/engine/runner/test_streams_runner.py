@@ -14,7 +14,6 @@ from bizon.config.loading import LoadedConfig
 from bizon.engine.backend.adapters.sqlalchemy import backend as sql_backend
 from bizon.engine.engine import RunnerFactory, load_config_dict
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
-from bizon.engine.runner import assembly
 from bizon.engine.runner.models import RunnerStatus
 from bizon.engine.runner.streams import StreamsRunner
 from bizon.engine.runner.windows import Scope
@@ -206,13 +205,13 @@ def test_a_run_after_another_opens_the_state_again(tmp_path: Path) -> None:
 def test_a_state_that_could_not_be_opened_for_one_stream_is_opened_for_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many, build = six_into_files(tmp_path), assembly.build_backend
+    many, create = six_into_files(tmp_path), sql_backend.SQLAlchemyBackend.create_all_tables
 
-    def fails_once(config: Any) -> Any:
-        monkeypatch.setattr(assembly, "build_backend", build)
+    def fails_once(_backend: Any) -> None:
+        monkeypatch.setattr(sql_backend.SQLAlchemyBackend, "create_all_tables", create)
         raise BackendError("the state is unreachable")
 
-    monkeypatch.setattr(assembly, "build_backend", fails_once)
+    monkeypatch.setattr(sql_backend.SQLAlchemyBackend, "create_all_tables", fails_once)
     status = many.run()
     (failed,) = status.failed
     assert failed.reason == "the state is unreachable"

@@ -61,7 +61,7 @@ def serve(role: "Role", payload: "Payload", wiring: ChildWiring, work: "Work") -
 
 
 def _work(role: "Role", payload: "Payload", wiring: ChildWiring, reporter: "Reporter", work: "Work") -> WorkerResult:
-    with unpacked(payload, reporter.pass_on) as (context, backend):
+    with unpacked(payload, reporter.pass_on, is_same_host=True) as (context, backend):
         return work(role, context, wiring, reporter, backend)
 
 

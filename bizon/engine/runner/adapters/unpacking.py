@@ -33,9 +33,11 @@ def pack(context: "RunContext") -> Payload:
 
 
 @contextmanager
-def unpacked(payload: Payload, announce: Callable[[str], None]) -> Iterator[tuple["RunContext", "AbstractBackend"]]:
+def unpacked(
+    payload: Payload, announce: Callable[[str], None], *, is_same_host: bool
+) -> Iterator[tuple["RunContext", "AbstractBackend"]]:
     """Within: the context, its state, and the secrets that no output may show. ``announce``: gets each secret that is
-    learned meanwhile."""
+    learned meanwhile. ``is_same_host``: as the process that packed it, which has reached the state."""
     if payload.source_file is not None:
         load_custom_source(payload.source_file)
     if payload.destination_file is not None:
@@ -46,6 +48,6 @@ def unpacked(payload: Payload, announce: Callable[[str], None]) -> Iterator[tupl
         registry.announced_to(announce),
         tuned_for_pages(),
         standard_logging_bridged(),
-        build_backend(context.config) as backend,
+        build_backend(context.config, was_reached=is_same_host) as backend,
     ):
         yield context, backend

@@ -13,6 +13,7 @@ from bizon.engine.runner.workers import run_consumer
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.run import Run
     from bizon.engine.runner.models import RunContext
 
 _SUCCESS = WorkerResult(PipelineReturnStatus.SUCCESS)
@@ -41,7 +42,15 @@ def _publish(context: "RunContext", backend: "AbstractBackend", stopping: Event)
     result = run_consumer(context, own_links(context, backend, stopping, Progress()))  # nothing travels in its queue
     if result.published:
         note_published(backend, run)
-    return result
+        return result
+    return result._replace(overtaken=result.overtaken or _is_superseded(backend, run))
+
+
+def _is_superseded(backend: "AbstractBackend", run: "Run") -> bool:
+    """Whether another command has begun to publish the job. However the publication failed here, it is the other's:
+    staging may be gone."""
+    job = backend.get_stream_job_by_id(run.job_id)
+    return job is not None and job.attempt != run.epoch
 
 
 def _over(context: "RunContext", backend: "AbstractBackend") -> WorkerResult | None:

@@ -52,7 +52,7 @@ def _worked(task: Task, beat: Beat) -> WorkerResult:
             stop.set()
 
     tell()
-    with unpacked(task.payload, lambda _secret: None) as (context, backend):
+    with unpacked(task.payload, lambda _secret: None, is_same_host=False) as (context, backend):
         with Ticker(tell, _BEAT, name="bizon-beat"):
             result = take_parts(context, backend, stop, counters, task.most_pages, Event())
         tell()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bizon.engine.runner.jobs import close_shared_job
 from bizon.engine.runner.joining.opening import Joined, Opening
 from bizon.engine.runner.joining.publishing import published
-from bizon.engine.runner.joining.slots import take_parts
+from bizon.engine.runner.joining.slots import is_at_work, take_parts
 from bizon.engine.runner.planning import parts_of_the_cap
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.shares import in_share
@@ -110,8 +110,7 @@ class JoinedRunner(AbstractRunner):
         return status._replace(parts=next(result.parts for result in results.values()))
 
     def _close(self, backend: "AbstractBackend", job_id: str, status: "RunnerStatus") -> None:
-        at_work = [part for part in backend.get_parts(job_id) if part.holder is not None and part.expires_in > 0]
-        close_shared_job(backend, job_id, status, goes_on=bool(at_work))
+        close_shared_job(backend, job_id, status, goes_on=is_at_work(backend, job_id))
 
 
 def _is_over(backend: "AbstractBackend", job_id: str) -> bool:

@@ -37,6 +37,14 @@ def take_parts(
         return Slot(held, work, most_pages).run()
 
 
+def is_at_work(backend: "AbstractBackend", job_id: str) -> bool:
+    """Whether a worker holds a part of the job, here or elsewhere, and is not known to be dead."""
+    return any(
+        part.holder is not None and part.expires_in > 0 and not is_dead(part.holder)
+        for part in backend.get_parts(job_id)
+    )
+
+
 class HeldPart:
     """The part that a worker holds, one at a time, kept by heartbeats."""
 

@@ -59,6 +59,9 @@ def guards() -> dict[str, Guard]:
         "run_guards",
         "partition_guards",
         "joined_guards",
+        "stream_guards",
+        "cluster_guards",
+        "contact_guards",
     ):
         importlib.import_module(name)
     return GUARDS

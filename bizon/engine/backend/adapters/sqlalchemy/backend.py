@@ -35,11 +35,18 @@ class SQLAlchemyBackend(
     """Serves every backend type. The differences between the databases are in their ``Database``."""
 
     def __init__(
-        self, config: AbstractBackendConfigDetails, type: BackendTypes, database: "Database | None" = None
+        self,
+        config: AbstractBackendConfigDetails,
+        type: BackendTypes,
+        database: "Database | None" = None,
+        *,
+        was_reached: bool = False,
     ) -> None:
-        """``database``: one that is open already, by default the one that the configuration names."""
+        """``database``: one that is open already, by default the one that the configuration names. ``was_reached``: a
+        process of this host has reached it, so a first connection that fails is an outage and not a mistake."""
         super().__init__(config, type)
         self._database = database or open_database(config, type)
+        self._database.contact.was_made |= was_reached
         self._transactions = Transactions(self._database)
 
     def beside(self) -> "SQLAlchemyBackend":

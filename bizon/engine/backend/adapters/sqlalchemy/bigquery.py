@@ -52,7 +52,7 @@ class BigQueryDatabase(Database):
         text = str(cause.message).splitlines()[0]
         return f"{text}; create the dataset, or set create_schema" if cause.code == _MISSING else text
 
-    def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
+    def may_pass(self, error: SQLAlchemyError) -> bool:
         cause = _cause(error)
         return cause is not None and (cause.code in _PASSING or is_conflict(str(cause.message)))
 

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine
@@ -9,6 +10,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import StreamKey
+
+
+@dataclass(slots=True)
+class Contact:
+    """This process and a database. All backends on its connections share it."""
+
+    was_made: bool = False
+    """A transaction has succeeded, so a failed connection does not come from a wrong configuration."""
+    was_given_up: bool = False
+    """The last wait was in vain, and nothing has succeeded since: the next failure is not waited for again."""
 
 
 class Database:
@@ -20,6 +31,7 @@ class Database:
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine = engine
         self.name = name
+        self.contact = Contact()
         self._owns_engine = True
 
     def beside(self) -> Self:
@@ -44,9 +56,13 @@ class Database:
         """An error in one line, for a user."""
         return str(getattr(error, "orig", None) or error)
 
-    def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
-        """True when the same transaction may soon succeed on another connection. ``reached``: the database has answered
-        before, so a failed connection does not come from a wrong configuration."""
+    def may_pass(self, error: SQLAlchemyError) -> bool:
+        """True when the same transaction may soon succeed on another connection."""
+        return False
+
+    def is_unheard(self, error: SQLAlchemyError) -> bool:
+        """True when nothing listens at an address that has never answered: the server restarts, or the address is
+        wrong. Asked for errors that may pass."""
         return False
 
     def prove_alive(self, key: "StreamKey", owner: str) -> None:

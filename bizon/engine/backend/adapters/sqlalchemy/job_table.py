@@ -71,8 +71,11 @@ class JobTable(BackendPart):
         key: StreamKey,
         sync_mode: str,
         incremental_state: dict[str, Any] | None = None,
+        seen: datetime | None = None,
     ) -> StreamJob:
         newest, now = _first(connection, _NEWEST, the_stream(key)), naive_now().replace(tzinfo=UTC)
+        if newest is not None and newest.id != job_id:
+            self._check_not_later(newest, seen)
         created_at = now if newest is None else max(now, newest.created_at + _TICK)
         state = to_text(incremental_state)
         row = {
@@ -86,6 +89,10 @@ class JobTable(BackendPart):
         }
         if not insert_once(connection, stream_jobs, row):
             return self._existing(job_id, by_id(connection, job_id))
+        later = _first(connection, _NEWEST, the_stream(key))
+        if later is not None and later.id != job_id:  # this run was frozen since it looked, within this transaction
+            connection.execute(delete(stream_jobs).where(_columns.id == job_id))  # a database may not undo it
+            self._check_not_later(later, created_at - _TICK)
         return StreamJob(
             id=job_id,
             key=key,

@@ -41,6 +41,11 @@ class BackendPart:
             raise OvertakenError(job_id)
         return job
 
+    def _check_not_later(self, job: "StreamJob", time: datetime | None) -> None:
+        """Raise OvertakenError for a job that was created later than a time, if there is one."""
+        if time is not None and job.created_at > time:
+            raise OvertakenError(job.id)
+
 
 Part = TypeVar("Part", bound=BackendPart)
 Arguments = ParamSpec("Arguments")

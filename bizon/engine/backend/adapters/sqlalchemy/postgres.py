@@ -26,6 +26,14 @@ _PASSING = (
 _MISSING_RIGHT = "42501"
 _NO_DATABASE = re.compile(r'database ".*" does not exist')  # a failed connection has no SQLSTATE
 _FULL = ("too many connections", "connection slots are reserved", "too many clients")
+_REFUSED = "Connection refused"
+_BROKEN = (  # while it was made
+    "server closed the connection unexpectedly",
+    "Connection reset by peer",
+    "Broken pipe",
+    "SSL SYSCALL error: EOF detected",
+)
+_ANSWER = "FATAL: "
 _STARTING_OR_STOPPING = "the database system is "  # starting up, shutting down, in recovery mode
 
 
@@ -54,14 +62,17 @@ class PostgresDatabase(Database):
             text += "; a run needs about five connections: raise the limit of the role, the database or the server"
         return text
 
-    def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
+    def may_pass(self, error: SQLAlchemyError) -> bool:
         if not isinstance(error, DBAPIError):
             return False
         state = getattr(error.orig, "sqlstate", None)
         if error.connection_invalidated or (state is not None and state.startswith(_PASSING)):
             return True
         no_connection = isinstance(error, OperationalError) and state is None
-        return no_connection and (reached or _STARTING_OR_STOPPING in str(error.orig))
+        return no_connection and (self.contact.was_made or _may_pass_at_first(str(error.orig)))
+
+    def is_unheard(self, error: SQLAlchemyError) -> bool:
+        return not self.contact.was_made and _REFUSED in self.explain(error)
 
     def prove_alive(self, key: "StreamKey", owner: str) -> None:
         self._locks.hold(lease_lock(self._config.schema_name, key, owner))
@@ -80,3 +91,11 @@ class PostgresDatabase(Database):
     def close(self) -> None:
         self._locks.close()
         super().close()
+
+
+def _may_pass_at_first(text: str) -> bool:
+    """Whether a first connection that failed may succeed later. A host with several addresses gives several reasons;
+    the answer of a server, such as a wrong password, outweighs the others."""
+    if _ANSWER in text:
+        return _STARTING_OR_STOPPING in text
+    return any(sign in text for sign in (*_BROKEN, _REFUSED))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bizon.engine.queue.models import QueueMessage
     from bizon.engine.queue.spool import Spool
 
-_SMALLEST_BUDGET = 16 * 1024 * 1024
+_BUDGET = 16 * 1024 * 1024
 
 
 class PythonQueue(AbstractQueue):
@@ -29,7 +29,7 @@ class PythonQueue(AbstractQueue):
     def __init__(
         self,
         config: "PythonQueueConfigDetails",
-        budget: int = _SMALLEST_BUDGET,
+        budget: int = _BUDGET,
         spool: "Spool | None" = None,
         first_page: int = 0,
     ) -> None:
@@ -37,7 +37,7 @@ class PythonQueue(AbstractQueue):
         self._spool = spool
         self._next_number = first_page
         self._max_bytes = config.max_bytes
-        self._budget = max(budget, _SMALLEST_BUDGET)
+        self._budget = budget
         self._max_records = config.max_nb_messages
         self._max_pages = config.queue.max_size
         self._waiting: deque[tuple[QueueMessage, int, int]] = deque()
