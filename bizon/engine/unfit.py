@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import ConfigError
 from bizon.engine.runner.config import RunnerTypes
-from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -30,7 +29,7 @@ def check_several_can_fetch(config: "BizonConfig") -> None:
         return
     if config.source.is_endless:
         raise ConfigError("sync_mode stream has no partitions: its source keeps one position; leave this at 1", key=key)
-    if isinstance(config.source.given_source, AbstractSource):
+    if config.source.is_given_an_object:
         raise ConfigError("bizon makes a source for each partition: give a class instead of an object", key=key)
 
 

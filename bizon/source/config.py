@@ -213,6 +213,11 @@ class SourceConfig(StrictModel):
         return self._given_source
 
     @property
+    def is_given_an_object(self) -> bool:
+        """Whether a program passed an object, which is the only one of its kind: no worker can build another."""
+        return not isinstance(self._given_source, type | None)
+
+    @property
     def pipeline_id(self) -> str:
         """A name that is unique to pipeline and stream, for state outside of bizon such as a consumer group. Empty when
         the source is used without a pipeline."""

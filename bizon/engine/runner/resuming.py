@@ -9,7 +9,6 @@ from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.windows import Scope, Span, reason_not_to_continue
 from bizon.source.models import RESTARTS
-from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -52,7 +51,7 @@ class Candidates(NamedTuple):
 
 def takes_partitions(config: "BizonConfig") -> bool:
     """Whether a run can fetch partitions: a source object that a program gave cannot serve several of them."""
-    return config.engine.takes_partitions and not isinstance(config.source.given_source, AbstractSource)
+    return config.engine.takes_partitions and not config.source.is_given_an_object
 
 
 def candidates(backend: "AbstractBackend", key: "StreamKey") -> Candidates:

@@ -48,7 +48,7 @@ def check_can_join(config: "BizonConfig", destination_of: "Callable[[BizonConfig
             "or 'process'",
             key=("engine",),
         )
-    if not isinstance(config.source.given_source, type | None):
+    if config.source.is_given_an_object:
         raise ConfigError(f"{what}: bizon makes a source for each part: give a class instead of an object")
     with closing(destination_of(config)) as destination:
         if destination.single_writer:
