@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
+from bizon.destination.members import chain_of, forget_others
 from bizon.destination.system_columns import ID
 from bizon.rows.frames import page_mark
 
@@ -22,12 +23,17 @@ _MARKS_AT_ONCE = 500
 
 class Commits:
     """The commits of one job. ``merged``: rows cannot be taken back. Used in transactions that have checked the
-    claim."""
+    claim. ``member``: of a stream, whose commits are apart from those of others."""
 
     def __init__(self, owner: str, job_id: str, *, merged: bool) -> None:
         self._owner = owner
         self._job_id = job_id
         self._merged = merged
+        self.member: int | None = None
+
+    @property
+    def _chain(self) -> str:
+        return chain_of(self._job_id, self.member)
 
     def create(self, within: "Transaction", dialect: "Dialect") -> None:
         """Create the table of commits if there is none."""
@@ -41,23 +47,23 @@ class Commits:
     def trim(self, within: "Transaction", last_page: int | None) -> None:
         """Take back the rows after a page, from each table of the job; None: all of them."""
         query = "SELECT DISTINCT output FROM {commits} WHERE owner = ? AND job_id = ?"
-        for (output,) in within.rows(query, self._owner, self._job_id, commits=TABLE):
+        for (output,) in within.rows(query, self._owner, self._chain, commits=TABLE):
             self._take_back(within, output, -1 if last_page is None else last_page)
 
     def note(self, within: "Transaction", output: str, batch: "BatchRange", rows: int) -> None:
         """Before a batch is written: take back an earlier write of it, and note it. The batches before it have
         checkpoints, so they are forgotten."""
         self._take_back(within, output, batch.from_iteration - 1)
-        within.run("DELETE FROM {commits} WHERE output = ? AND owner = ?", output, self._owner, commits=TABLE)
+        forget_others(within, TABLE, output, self._owner, self._chain, self.member)
         within.run(
             "INSERT INTO {commits} (output, owner, job_id, first_page, last_page, row_count) VALUES (?, ?, ?, ?, ?, ?)",
-            *(output, self._owner, self._job_id, batch.from_iteration, batch.to_iteration, rows),
+            *(output, self._owner, self._chain, batch.from_iteration, batch.to_iteration, rows),
             commits=TABLE,
         )
 
     def _take_back(self, within: "Transaction", output: str, last_page: int) -> None:
         torn = "FROM {commits} WHERE output = ? AND owner = ? AND job_id = ? AND last_page > ?"
-        about = (output, self._owner, self._job_id, last_page)
+        about = (output, self._owner, self._chain, last_page)
         for first, last in within.rows(f"SELECT first_page, last_page {torn}", *about, commits=TABLE):
             pages = range(max(int(first), last_page + 1), int(last) + 1)
             for marks in () if self._merged else self._marks(pages):
@@ -71,7 +77,8 @@ class Commits:
 
     def _marks(self, pages: range) -> Iterator[Sequence[str]]:
         """The marks of pages, some of one length at a time."""
-        for _, alike in groupby((page_mark(self._job_id, page) for page in pages), len):
+        part = "" if self.member is None else f"{self.member}-"
+        for _, alike in groupby((page_mark(self._job_id, f"{part}{page}") for page in pages), len):
             yield from _some(alike)
 
 

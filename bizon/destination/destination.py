@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import DestinationError, MissingDependencyError
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.destination.models import BatchRange, CommittedBatch, OutputState, ResumePoint
+from bizon.destination.sharing import Shared
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bizon.source.callback import AbstractSourceCallback
 
 
-class AbstractDestination(ABC):
+class AbstractDestination(Shared, ABC):
     """Writes rows somewhere. A destination never decides when to write, and never records a checkpoint.
 
     One instance serves one run, on one thread. The loader calls, in this order: ``check_connection`` once, ``output``
@@ -33,10 +34,7 @@ class AbstractDestination(ABC):
     Set by the loader before each ``write_records``: ``destination_id``, the table the rows belong to, and ``batch``,
     the range of pages they come from. ``only_looks`` is true in ``bizon check``, which calls ``check_connection`` and
     ``close`` alone: nothing may be created then.
-    ``single_writer``: only one process at a time can stage. A class that takes parts (see ``ResumePoint``) says False.
     """
-
-    single_writer: ClassVar[bool] = True
 
     def __init__(
         self,

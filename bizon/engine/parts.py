@@ -1,5 +1,6 @@
-"""The parts of a joined job, which several commands share (``bizon run --join``)."""
+"""The parts of a joined job, which several commands share (``bizon run --join``), and the seats of a stream."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,3 +26,38 @@ class PartState(NamedTuple):
     holder: "LeaseHolder | None" = None
     idle: float = 0.0
     expires_in: float = 0.0
+
+
+Divide = Callable[[Mapping[str, Any]], Mapping[str, dict[str, Any]]]
+"""Divides the pagination of a member into the paginations of its places, by name: ``AbstractSource.places_of``."""
+
+
+class Seat(NamedTuple):
+    """What a member of a stream holds. ``epoch``: the number of this start of the seat. ``claim``: the name of the
+    lease; empty for a start that only settles the seat."""
+
+    number: int
+    epoch: int
+    claim: str = ""
+
+
+class SeatState(NamedTuple):
+    """A seat in the state. ``places``: those that belong to it, with True for those that its member may still read.
+    ``note``: how its member is doing, as it said last."""
+
+    part: PartState
+    places: Mapping[str, bool]
+    note: dict[str, Any] | None = None
+
+    @property
+    def may_have_rows(self) -> bool:
+        """Whether rows without a checkpoint may be left: nobody has settled the seat since a member held it."""
+        return self.part.holder is not None or any(self.places.values())
+
+
+class ClaimedPlaces(NamedTuple):
+    """``held_by``: the other seats that hold some of the places, which then stay where they are. Otherwise the places
+    belong to the seat that asked, and ``paginations`` are those that are known."""
+
+    held_by: tuple[int, ...] = ()
+    paginations: Mapping[str, dict[str, Any]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import BackendError
+from bizon.engine.backend.member_seats import MemberSeats
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import LeaseHolder
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from bizon.engine.parts import PartState, TakenPart
 
 
-class PartitionPlans:
+class PartitionPlans(MemberSeats):
     """Part of ``AbstractBackend``, called by ``engine/runner/planning.py`` and, for joined jobs, by the modules of
     ``engine/runner/joining/``. A backend that overrides nothing keeps no plan: with it, every job is one chain of
     pages, and no job can be joined."""

@@ -103,8 +103,10 @@ def build_destination(
 
 def build_dead_letters(context: "RunContext", destination: AbstractDestination) -> DeadLetters:
     """How rows that cannot be delivered are handled; their file, if there is one, is a second destination."""
-    has_some = bool(context.run.resume.dead_letters)
-    return DeadLetters.beside(destination, context.config, context.brief, has_some=has_some)
+    has_some, member = bool(context.run.resume.dead_letters), None
+    if destination.sync_metadata.in_place:
+        member = context.run.part
+    return DeadLetters.beside(destination, context.config, context.brief, has_some=has_some, member=member)
 
 
 def _consumer(context: "RunContext", links: "Links", loader: Loader) -> Consumer:

@@ -20,12 +20,6 @@ def check_can_join(config: "BizonConfig", destination_of: "Callable[[BizonConfig
     engine, backend = config.engine, config.engine.backend.type
     is_on_ray = engine.runner.type is RunnerTypes.RAY
     what, alone = engine.runner.shared_by, engine.runner.alone
-    if config.source.is_endless:
-        raise ConfigError(
-            f"{what}: sync_mode stream is not divided by bizon: consumers of the same group share the partitions of a "
-            "topic; give each of them a pipeline with another `name`, the same `group_id` and its own destination",
-            key=("source", "sync_mode"),
-        )
     if is_on_ray and backend != _BACKENDS[0]:
         raise ConfigError(
             f"{what}: the workers run on several hosts, which share no backend of type '{backend}'; use postgres",

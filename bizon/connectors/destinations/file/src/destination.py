@@ -47,6 +47,7 @@ class FileDestination(StagedDestination):
 
     config: FileDestinationDetailsConfig
     single_writer = False
+    takes_members = True
     failures = (DestinationError, OSError, ValueError, pl.exceptions.PolarsError)
     _staging: "FileStaging"
     _parts: PublishedParts | None = None  # of a joined job that this run publishes
@@ -71,6 +72,14 @@ class FileDestination(StagedDestination):
         self._presence = Presence()
         self._tables = StreamTables(self._output, config.format, self._output_named, self._presence)
         self._written: dict[str, None] = {}
+
+    def refuses_members(self) -> str | None:
+        """None for folders of files that all have the same columns."""
+        if self.config.format is FileFormat.JSON:
+            return "appends to one file, and takes the rows of one process; `format: parquet` or `csv` takes several"
+        if self._typed is not None:
+            return "infers columns for one process at a time; declare all in `record_schemas`, or set `unnest: false`"
+        return super().refuses_members()
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the folder cannot be written, the path belongs to another
@@ -162,7 +171,7 @@ class FileDestination(StagedDestination):
 
     def _prepare_in_place(self, resume: ResumePoint) -> None:
         self._open(resume)
-        self._tables.prepare(resume.last_iteration, self._claimant)
+        self._tables.prepare(resume.last_iteration, self._claimant._replace(fence=resume.fence), resume.partition)
 
     def _open(self, resume: ResumePoint) -> None:
         self._claimant = self._claimant._replace(fence=resume.of_job.fence, adopt=resume.adopt)
