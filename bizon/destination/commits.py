@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
-from bizon.destination.members import chain_of, forget_others
 from bizon.destination.system_columns import ID
 from bizon.rows.frames import page_mark
 
@@ -22,18 +21,18 @@ _MARKS_AT_ONCE = 500
 
 
 class Commits:
-    """The commits of one job. ``merged``: rows cannot be taken back. Used in transactions that have checked the
-    claim. ``member``: of a stream, whose commits are apart from those of others."""
+    """The commits of one job, or of one member of its stream. ``merged``: rows cannot be taken back. Used in
+    transactions that have checked the claim."""
 
     def __init__(self, owner: str, job_id: str, *, merged: bool) -> None:
         self._owner = owner
-        self._job_id = job_id
+        self._job_id = self._chain = job_id
         self._merged = merged
-        self.member: int | None = None
+        self._part = ""
 
-    @property
-    def _chain(self) -> str:
-        return chain_of(self._job_id, self.member)
+    def write_as(self, member: int) -> None:
+        """The commits of this member from now on."""
+        self._chain, self._part = f"{self._job_id}/{member}", f"{member}-"
 
     def create(self, within: "Transaction", dialect: "Dialect") -> None:
         """Create the table of commits if there is none."""
@@ -52,9 +51,11 @@ class Commits:
 
     def note(self, within: "Transaction", output: str, batch: "BatchRange", rows: int) -> None:
         """Before a batch is written: take back an earlier write of it, and note it. The batches before it have
-        checkpoints, so they are forgotten."""
+        checkpoints, so they are forgotten, as are the batches of other jobs."""
         self._take_back(within, output, batch.from_iteration - 1)
-        forget_others(within, TABLE, output, self._owner, self._chain, self.member)
+        done = "output = ? AND owner = ? AND (job_id = ? OR substr(job_id, 1, ?) <> ?)"
+        about = (output, self._owner, self._chain, len(self._job_id), self._job_id)
+        within.run(f"DELETE FROM {{commits}} WHERE {done}", *about, commits=TABLE)
         within.run(
             "INSERT INTO {commits} (output, owner, job_id, first_page, last_page, row_count) VALUES (?, ?, ?, ?, ?, ?)",
             *(output, self._owner, self._chain, batch.from_iteration, batch.to_iteration, rows),
@@ -77,8 +78,7 @@ class Commits:
 
     def _marks(self, pages: range) -> Iterator[Sequence[str]]:
         """The marks of pages, some of one length at a time."""
-        part = "" if self.member is None else f"{self.member}-"
-        for _, alike in groupby((page_mark(self._job_id, f"{part}{page}") for page in pages), len):
+        for _, alike in groupby((page_mark(self._job_id, f"{self._part}{page}") for page in pages), len):
             yield from _some(alike)
 
 

@@ -65,8 +65,8 @@ class SqlStagingTable(SqlStaging, Protocol):
 class TableLayout(ABC):
     """The rows of a destination in its tables. ``SqlTableDestination`` creates one, and calls it in this order:
     ``set_up`` for each table, then ``staging`` or ``part``; or, where nothing is staged, ``write_as`` for a member of a
-    stream, ``trim_in_place`` and ``write_in_place``; ``publish`` last. Methods with ``within`` run in a transaction that
-    has checked the claim."""
+    stream, ``trim_in_place`` and ``write_in_place``; ``publish`` last. Methods with ``within`` run in a transaction
+    that has checked the claim."""
 
     @abstractmethod
     def set_up(self, output: str, *, in_place: bool) -> None:
@@ -89,8 +89,8 @@ class TableLayout(ABC):
 
     @abstractmethod
     def write_as(self, member: int) -> None:
-        """What ``trim_in_place`` and ``write_in_place`` do from now on concerns the rows of a member of a stream alone.
-        Without this call they are about those of plain runs."""
+        """From now on ``trim_in_place`` and ``write_in_place`` are about the rows of this member of a stream; without
+        the call, about the rows of plain runs."""
 
     @abstractmethod
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:

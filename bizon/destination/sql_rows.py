@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from bizon.common.errors.errors import DestinationError, TableRefusedError
-from bizon.destination.members import chain_of, forget_others
 from bizon.destination.models import WriteMode
 from bizon.destination.receipts import differs
 from bizon.destination.sql_layout import SqlStaging, SqlStagingTable, TableLayout, Write
@@ -115,7 +114,7 @@ class SixColumns(TableLayout):
 
     def write_as(self, member: int) -> None:
         """The ids of its batches are kept by its number."""
-        self._rows.member = member
+        self._rows.write_as(member)
 
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
         """From each table of the job."""
@@ -189,19 +188,18 @@ class StagingTable:
 
 
 class InPlaceRows:
-    """Rows written to their table at once. The ids of the last batch are kept in the same transaction, so
-    that a batch without a checkpoint can be taken back. Used in transactions that have checked the claim. ``member``:
-    of a stream, whose batches are apart from those of others."""
+    """Rows written to their table at once. The ids of the last batch are kept in the same transaction, so that a batch
+    without a checkpoint can be taken back; in a stream with members, the last batch of each. Used in transactions that
+    have checked the claim."""
 
     def __init__(self, tables: "SqlTables", owner: str, job_id: str) -> None:
         self._tables = tables
         self._owner = owner
-        self._job_id = job_id
-        self.member: int | None = None
+        self._job_id = self._chain = job_id
 
-    @property
-    def _chain(self) -> str:
-        return chain_of(self._job_id, self.member)
+    def write_as(self, member: int) -> None:
+        """The batches of this member from now on."""
+        self._chain = f"{self._job_id}/{member}"
 
     def create(self, within: "Transaction") -> None:
         """Create the table of the last ids if there is none."""
@@ -221,7 +219,9 @@ class InPlaceRows:
     def write(self, within: "Transaction", output: str, batch: "BatchRange", rows: pl.DataFrame) -> None:
         """Insert a batch. The same batch written again replaces the first write."""
         self._take_back(within, output, batch.from_iteration - 1)
-        forget_others(within, LAST_ROWS, output, self._owner, self._chain, self.member)
+        done = "output = ? AND owner = ? AND (job_id = ? OR substr(job_id, 1, ?) <> ?)"
+        about = (output, self._owner, self._chain, len(self._job_id), self._job_id)
+        within.run(f"DELETE FROM {{last}} WHERE {done}", *about, last=LAST_ROWS)
         self._tables.load(within, output, rows)
         ids = rows.select(
             output=pl.lit(output),

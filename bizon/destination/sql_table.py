@@ -102,8 +102,7 @@ class SqlTableDestination(StagedDestination):
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch in one transaction. The same batch written again replaces the first write. Raises
         RowsRejectedError for rows that name a table which this pipeline must not write."""
-        output = self.destination_id
-        if fault := self.dialect.fault_of(output):
+        if fault := self.dialect.fault_of(output := self.destination_id):
             raise RowsRejectedError(dict.fromkeys(range(df_destination_records.height), fault))
         with self._refusing(df_destination_records.height), self._explained(Step.PREPARE):
             if self._in_place:
@@ -188,7 +187,7 @@ class SqlTableDestination(StagedDestination):
 
     @contextmanager
     def _fenced(self) -> Iterator[None]:
-        """What follows touches rows in a transaction that checks the claim again, or drops staging that is done."""
+        """The step within checks the claim again in its transaction, or drops staging that is done."""
         with self.target.transaction() as within:
             self._check(within)
         yield

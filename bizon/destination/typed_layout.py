@@ -80,7 +80,7 @@ class TypedColumns(TableLayout):
 
     def write_as(self, member: int) -> None:
         """Its commits are noted by its number."""
-        self._commits.member = member
+        self._commits.write_as(member)
 
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
         """From each table of the job."""

@@ -1,4 +1,4 @@
-"""What a source that takes members may ask of the engine."""
+"""The engine as a source sees it that takes members."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -13,8 +13,8 @@ class Member(Protocol):
     def claim(self, places: Sequence[str]) -> Mapping[str, dict[str, Any]]:
         """These places are this member's from now on; called before it reads them. Returns where they continue, each by
         the last checkpoint of any member, as ``AbstractSource.places_of`` divides it; places without one are left out.
-        Whoever has held a place and has not released it commits nothing any more. Raises OvertakenError when that has
-        happened to this member itself; pass it on."""
+        A member that still held one of them commits nothing any more. Raises OvertakenError when that has happened to
+        this member itself; pass it on."""
         ...
 
     def write_all(self) -> None:

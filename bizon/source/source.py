@@ -120,8 +120,8 @@ class AbstractSource(ABC):
 
     @staticmethod
     def places_of(pagination: "Mapping[str, Any]") -> dict[str, dict[str, Any]]:
-        """With ``takes_members``: a pagination divided into those of its places, by name. It names every place that the
-        instance reads. Called within a transaction of the state: it asks nobody."""
+        """With ``takes_members``: the pagination of each place that the instance reads, by the name of the place.
+        Called within a transaction of the state: it asks nobody."""
         raise NotImplementedError("a source that takes members overrides places_of")
 
     @staticmethod

@@ -1,7 +1,7 @@
 """The consumer's role: destination, loader and consumer, built, checked, run and closed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import (
@@ -11,11 +11,12 @@ from bizon.common.errors.errors import (
     RunRefusedError,
     TransformError,
 )
-from bizon.common.waiting import within
+from bizon.common.waiting import rest, within
 from bizon.destination.buffer import DestinationBuffer
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.pipeline.consumer import Consumer, Outcome
+from bizon.engine.pipeline.failures import with_retries
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.sources import CHECK_RETRIES, source_callback
@@ -83,6 +84,23 @@ def opened_consumer(
         yield OpenedConsumer(_consumer(context, links, loader), loader)
     finally:
         _close(destination, dead_letters)
+
+
+def settle(context: "RunContext", links: "Links") -> None:
+    """Let the destination of a run take back the rows that no checkpoint vouches for; nothing else is written. A
+    destination that takes no members of a stream has none of their rows: the configuration named another one then.
+    Raises DestinationError once retries are of no use, and OvertakenError in a superseded start."""
+
+    def prepare() -> None:
+        monitor = context.new_monitor()
+        with source_callback(context.config) as callback:
+            destination = build_destination(context, links.backend, callback, monitor)
+            refuses = context.run.part is not None and destination.refuses_members() is not None
+            destination.close()
+            with nullcontext() if refuses else opened_consumer(context, links, callback, monitor):
+                pass
+
+    with_retries(prepare, rest)
 
 
 def build_destination(

@@ -11,7 +11,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import ProducerEnd
 from bizon.engine.runner.adapters.inline import InlineQueue
 from bizon.engine.runner.fetching import announce_total, build_fetcher, build_producer
-from bizon.engine.runner.members.moving import to_chain
+from bizon.engine.runner.members.gathering import Gathering
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.sources import opened_source, source_callback
 from bizon.engine.runner.throughput import Throughput
@@ -32,11 +32,14 @@ class StreamingRunner(AbstractRunner):
     """Runs any sync mode on the calling thread; the only runner for sync mode ``stream``."""
 
     _membership: "Membership | None" = None
-    """Of a run that is one of several members of its stream."""
+    """Set in a run that is one of several members of its stream."""
 
     def _run_jobs(self, backend: "AbstractBackend") -> "RunnerStatus":
-        to_chain(backend, self.bizon_config, self._context_of, self._stopping)
+        self._gathering(backend).end()
         return super()._run_jobs(backend)
+
+    def _gathering(self, backend: "AbstractBackend") -> Gathering:
+        return Gathering(backend, self.bizon_config, self.scope, self._stopping, self._context_of)
 
     def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
         def failed(error: BaseException) -> WorkerResult:

@@ -5,11 +5,8 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.errors.errors import StoppedError
-from bizon.engine.runner.lease import is_dead, one_at_a_time
-
 if TYPE_CHECKING:
-    from bizon.engine.parts import ClaimedPlaces, Seat
+    from bizon.engine.partitions import ClaimedPlaces, Seat
     from bizon.engine.runner.members.settling import Settling
 
 
@@ -17,8 +14,8 @@ class Membership:
     """The ``Member`` of one start of a seat. Used on the thread that fetches."""
 
     def __init__(self, seat: "Seat", settling: "Settling") -> None:
-        self._seat, self._settling = seat, settling
-        self._backend, self._job_id = settling.backend, settling.context.run.job_id
+        self._seat, self._settling, self._backend = seat, settling, settling.backend
+        self._divide = settling.source.places_of
         self._write: Callable[[], None] | None = None
         self._has_failed = False
         self._look_due = 0.0
@@ -38,12 +35,10 @@ class Membership:
             self._write = None
 
     def claim(self, places: Sequence[str]) -> Mapping[str, dict[str, Any]]:
-        """See ``Member.claim``. Also raises what settling raises, and StoppedError."""
+        """See ``Member.claim``. Also raises what settling raises."""
         self.write_all()
         while (claimed := self._claimed(places)).held_by:
-            with self._alone():
-                for number in self._claimed(places).held_by:
-                    self._settling.seat(number)
+            self._settling.settle(lambda: self._claimed(places).held_by)
         return claimed.paginations
 
     def write_all(self) -> None:
@@ -60,35 +55,13 @@ class Membership:
         """Settle the seats that members have left behind, now and then. Called after each page."""
         if monotonic() < self._look_due:
             return
+        if self._settling.left_behind(self._seat):
+            self._settling.settle(lambda: self._settling.left_behind(self._seat), free=True)
         ttl = self._settling.context.config.engine.runner.config.lease_ttl
-        if self._left_behind():
-            with self._alone():
-                for number in self._left_behind():
-                    self._settling.seat(number, free=True)
         self._look_due = monotonic() + self._backend.heartbeat_interval(ttl)
 
-    def _left_behind(self) -> list[int]:
-        """The seats whose member is dead, or silent for longer than its lease."""
-        parts = (state.part for state in self._backend.get_seats(self._job_id))
-        return [
-            part.number
-            for part in parts
-            if part.holder is not None
-            and part.number != self._seat.number
-            and (part.expires_in <= 0 or is_dead(part.holder))
-        ]
-
     def _claimed(self, places: Sequence[str]) -> "ClaimedPlaces":
-        return self._backend.claim_places(self._job_id, self._seat, places, self._settling.source.places_of)
+        return self._backend.claim_places(self._settling.job_id, self._seat, places, self._divide)
 
     def _release(self, places: Sequence[str] | None) -> None:
-        self._backend.release_places(self._job_id, self._seat, places, self._settling.source.places_of)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Within: no other member settles a seat."""
-        config, stopping = self._settling.context.config, self._settling.stopping
-        with one_at_a_time(self._backend, config, "settling", stopping) as is_held:
-            if not is_held:
-                raise StoppedError
-            yield
+        self._backend.release_places(self._settling.job_id, self._seat, places, self._divide)

@@ -1,59 +1,74 @@
 """To settle a seat: nobody writes as its member any more, and no row of it is without a checkpoint."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.errors.errors import OvertakenError
-from bizon.common.waiting import rest
-from bizon.engine.pipeline.failures import with_retries
-from bizon.engine.pipeline.models import Progress
-from bizon.engine.pipeline.run import Run
+from bizon.common.errors.errors import OvertakenError, StoppedError
 from bizon.engine.runner.joining.part_work import own_links
-from bizon.engine.runner.writing import build_destination, opened_consumer
-from bizon.source.callback import NoOpSourceCallback
+from bizon.engine.runner.lease import is_dead, one_at_a_time
+from bizon.engine.runner.writing import settle
+from bizon.source.discover import resolve_source_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from threading import Event
 
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.backend.models import DestinationCursor
-    from bizon.engine.parts import Seat
+    from bizon.engine.partitions import PartState, Seat
+    from bizon.engine.pipeline.run import Run
     from bizon.engine.runner.models import RunContext
     from bizon.source.source import AbstractSource
 
 
 class Settling(NamedTuple):
-    """Settles the seats of a stream. ``context``: of its job; ``source``: its class, which knows what a place is."""
+    """Settles the seats of a stream. ``context``: of its job."""
 
     backend: "AbstractBackend"
     context: "RunContext"
-    source: "type[AbstractSource]"
     stopping: "Event"
 
-    def seat(self, number: int, *, free: bool = False) -> None:
-        """Settle a seat, and release its places. ``free``: it is known that no member holds it. Does nothing when
-        somebody has opened another epoch of it meanwhile. Raises DestinationError, BackendError."""
-        job_id = self.context.run.job_id
-        seat = self.backend.supersede_seat(job_id, number)
-        with suppress(OvertakenError):
-            self._prepare(self.run_of(seat))
-            self.backend.release_places(job_id, seat, None, self.source.places_of, free=free)
+    @property
+    def source(self) -> "type[AbstractSource]":
+        """The class of the source, which knows what a place is."""
+        return resolve_source_class(self.context.config.source)
 
-    def all_seats(self) -> None:
-        """Settle every seat. Called by the command that holds the leases of the stream alone."""
-        for state in self.backend.get_seats(self.context.run.job_id):
-            if state.may_have_rows:
-                self.seat(state.part.number, free=True)
+    @property
+    def job_id(self) -> str:
+        """The job of the stream."""
+        return self.context.run.job_id
 
-    def chain(self) -> None:
-        """The same for the rows of plain runs of the job."""
-        job = self.context.run
-        committed = [each for each in self.backend.committed(job.job_id).cursors if each.partition is None]
-        self._prepare(job._replace(resume=replace(job.resume, last_iteration=_last_page(committed))))
+    def settle(self, numbers: "Callable[[], Iterable[int]]", *, free: bool = False) -> None:
+        """Settle seats, and release their places; one command at a time does that. ``numbers``: which, once it is this
+        command's turn. ``free``: it is known that no member holds them. Raises DestinationError, BackendError, and
+        StoppedError when the run is stopped before."""
+        with self._in_turn():
+            for number in numbers():
+                self._seat(number, free=free)
 
-    def run_of(self, seat: "Seat") -> Run:
+    def left_behind(self, but: "Seat") -> list[int]:
+        """The seats whose member is dead, or silent for longer than its lease."""
+        parts = (state.part for state in self.backend.get_seats(self.job_id))
+        return [part.number for part in parts if part.holder and not is_alive(part) and part.number != but.number]
+
+    def to_seats(self, *, is_new: bool) -> None:
+        """Members may read the stream from now on, where plain runs have stopped. Called by the command that holds the
+        leases of the stream alone; when it dies in the middle, the next one does it again. ``is_new``: no run of the
+        job has written anything."""
+        if not is_new:
+            self._chain()
+            self._all_seats()
+        self.backend.move_to_seats(self.job_id, self.source.places_of, epoch=self.context.run.epoch)
+
+    def to_chain(self) -> None:
+        """A plain run may go on where the members have stopped. Called like ``to_seats``."""
+        self._all_seats()
+        source, epoch = self.source, self.context.run.epoch
+        self.backend.move_to_chain(self.job_id, source.places_of, source.pagination_of, epoch=epoch)
+
+    def run_of(self, seat: "Seat") -> "Run":
         """A start of a seat, after what the seat has committed."""
         job = self.context.run
         committed = self.backend.committed(job.job_id, seat.number)
@@ -66,25 +81,41 @@ class Settling(NamedTuple):
             partition=seat.number,
             job_epoch=job.epoch,
         )
-        return Run(job.job_id, job.key, seat.epoch, seat.epoch, point)
+        return job._replace(epoch=seat.epoch, producer_epoch=seat.epoch, resume=point)
 
-    def _prepare(self, run: Run) -> None:
-        """Let the destination take back what no checkpoint vouches for. A destination that takes no members has none of
-        their rows: the configuration named another one then."""
-        context, callback = replace(self.context, run=run), NoOpSourceCallback(self.context.config.source)
-        monitor = context.new_monitor()
-        destination = build_destination(context, self.backend, callback, monitor)
-        refuses = run.part is not None and destination.refuses_members() is not None
-        destination.close()
-        if refuses:
-            return
+    def _seat(self, number: int, *, free: bool) -> None:
+        """Does nothing when somebody has opened another epoch of the seat meanwhile."""
+        seat = self.backend.supersede_seat(self.job_id, number)
+        with suppress(OvertakenError):
+            self._prepare(self.run_of(seat))
+            self.backend.release_places(self.job_id, seat, None, self.source.places_of, free=free)
 
-        def prepare() -> None:
-            links = own_links(context, self.backend, self.stopping, Progress())  # nothing travels in its queue
-            with opened_consumer(context, links, callback, monitor):
-                pass
+    def _all_seats(self) -> None:
+        for state in self.backend.get_seats(self.job_id):
+            if state.may_have_rows:
+                self._seat(state.part.number, free=True)
 
-        with_retries(prepare, rest)
+    def _chain(self) -> None:
+        """Settle the rows of plain runs."""
+        job = self.context.run
+        committed = [each for each in self.backend.committed(job.job_id).cursors if each.partition is None]
+        self._prepare(job._replace(resume=replace(job.resume, last_iteration=_last_page(committed))))
+
+    def _prepare(self, run: "Run") -> None:
+        context = replace(self.context, run=run)
+        settle(context, own_links(context, self.backend, self.stopping))  # nothing travels in its queue
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        with one_at_a_time(self.backend, self.context.config, "settling", self.stopping) as is_held:
+            if not is_held:
+                raise StoppedError
+            yield
+
+
+def is_alive(part: "PartState") -> bool:
+    """Whether a member holds a seat, and may be alive."""
+    return part.holder is not None and part.expires_in > 0 and not is_dead(part.holder)
 
 
 def _last_page(cursors: "Iterable[DestinationCursor]") -> int | None:

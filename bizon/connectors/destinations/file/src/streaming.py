@@ -27,7 +27,6 @@ from bizon.connectors.destinations.file.src.durable import (
 from bizon.connectors.destinations.file.src.journal import Journal
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, Output
-from bizon.destination.members import chain_of
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.presence import Presence
@@ -51,7 +50,7 @@ class PartFolder:
         self.output = output
         self._format = format
         self._seat = seat
-        self._chain = chain_of(output.claimant.job_id, member, separator=".")
+        self._chain = output.claimant.job_id if member is None else f"{output.claimant.job_id}.{member}"
 
     def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None:
         """Remove the files of this job, or member, that no checkpoint vouches for."""
@@ -81,6 +80,15 @@ class PartFolder:
     def _fenced(self) -> Iterator[None]:
         with nullcontext() if self._seat is None else self._seat.fenced(), self.output.fenced():
             yield
+
+
+def why_alone(format: FileFormat, *, infers: bool) -> str | None:
+    """Why members of a stream cannot write at once; None when they can. ``infers``: columns are inferred."""
+    if format is FileFormat.JSON:
+        return "appends to one file, and takes the rows of one process; `format: parquet` or `csv` takes several"
+    if infers:
+        return "infers columns for one process at a time; declare all in `record_schemas`, or set `unnest: false`"
+    return None
 
 
 class StreamTables:

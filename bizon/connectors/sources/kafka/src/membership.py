@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.places import pagination_of, place_of
 
 if TYPE_CHECKING:
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Membership:
-    """What a rebalance does with the partitions of a member; without a ``member``, nothing. Called within callbacks of
+    """Claims and hands over the partitions of a member; does nothing without a ``member``. Called within callbacks of
     librdkafka, which must not raise: False is returned after an error, and ``read`` raises it."""
 
     def __init__(self, group: str, member: "Member | None") -> None:
@@ -55,14 +54,9 @@ class Membership:
         self, member: "Member", keys: "Iterable[Partition]", resume: Callable[[Mapping[str, Any]], None]
     ) -> None:
         found = member.claim([place_of(*key) for key in keys])
-        ours = {name: place for name, place in found.items() if place.get("group", self._group) == self._group}
-        if len(ours) < len(found):
-            logger.warning(
-                f"kafka: the last checkpoint of {len(found) - len(ours)} partitions is from another group; they start "
-                f"at the offsets of group '{self._group}'"
-            )
-        if ours:
-            resume(pagination_of(ours))
+        groups = {place.get("group") for place in found.values()}
+        for group in sorted(groups, key=lambda group: group == self._group):  # `group_id` may have changed
+            resume(pagination_of({name: place for name, place in found.items() if place.get("group") == group}))
 
     def _asking(self, ask: "Callable[[Member], None]") -> bool:
         if self._member is None:

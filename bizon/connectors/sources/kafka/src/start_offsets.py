@@ -61,7 +61,7 @@ class StartOffsets:
         self._legacy_group.resume({})
 
     def resume(self, pagination: Mapping[str, Any]) -> None:
-        """Take over the last checkpoint, of a member that of the partitions it has claimed."""
+        """Take over the last checkpoint; in a member, once for each partition that it claims."""
         self._legacy_group.resume(pagination)
         self._is_legacy_state = "group" not in pagination
         group = pagination.get("group", self._config.group)

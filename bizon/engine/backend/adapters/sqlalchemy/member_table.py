@@ -24,7 +24,7 @@ from bizon.engine.backend.adapters.sqlalchemy.parts import (
 )
 from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs, stream_partitions
 from bizon.engine.backend.models import LeaseHolder
-from bizon.engine.parts import ClaimedPlaces, Divide, Seat, SeatState
+from bizon.engine.partitions import ClaimedPlaces, Divide, Seat, SeatState
 
 _columns, _cursors = stream_partitions.c, destination_cursors.c
 _SEATS = select(stream_partitions).where(_columns.job_id == bindparam("job")).order_by(_columns.number)
@@ -210,7 +210,7 @@ def _last_page(connection: Connection, job_id: str, number: int) -> int:
 
 
 def _plan(places: _Places) -> str:
-    """The plan of a seat, which is never complete: it is no partition for a source."""
+    """The plan of a seat. It is marked as incomplete, so that nobody takes the seat for a partition."""
     return to_text({"plan": {_PLACES: places}, "last": False}) or ""
 
 

@@ -25,8 +25,7 @@ from bizon.engine.backend.adapters.sqlalchemy.parts import (
 )
 from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs, stream_partitions
 from bizon.engine.backend.models import CommitRecord, JobStatus, LeaseHolder
-from bizon.engine.partitions import Partition
-from bizon.engine.parts import PartState, TakenPart
+from bizon.engine.partitions import Partition, PartState, TakenPart
 
 _columns = stream_partitions.c
 _ROWS_AT_ONCE = 500
