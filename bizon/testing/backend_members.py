@@ -98,7 +98,7 @@ class MemberBehaviours(BackendFixtures):
         with pytest.raises(OvertakenError):
             backend.move_to_seats(job_id, _divided, epoch=epoch - 1)
 
-    def test_what_a_member_notes_is_kept_for_display(self, backend: "AbstractBackend") -> None:
+    def test_the_note_of_a_member_is_kept_for_display(self, backend: "AbstractBackend") -> None:
         job_id = _stream(backend)
         seat = _seat(backend, job_id, "a")
         backend.note_member(job_id, seat.number, {"lag": 3})
