@@ -1,7 +1,7 @@
 """The consumer's role: destination, loader and consumer, built, checked, run and closed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import (
@@ -18,7 +18,7 @@ from bizon.destination.destination import AbstractDestination, DestinationFactor
 from bizon.engine.pipeline.consumer import Consumer, Outcome
 from bizon.engine.pipeline.failures import with_retries
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.sources import CHECK_RETRIES, source_callback
 from bizon.transform.transform import Transform
 
@@ -66,27 +66,15 @@ def opened_consumer(
 ) -> Iterator[OpenedConsumer]:
     """Within: the consumer of the run, ready to write. Raises DestinationConnectionError, RunRefusedError,
     WatermarkError, and any error of ``prepare``."""
-    destination = build_destination(context, links.backend, callback, monitor)
-    dead_letters = build_dead_letters(context, destination)
-    try:
-        _check(destination, dead_letters)
-        loader = Loader(
-            destination=destination,
-            dead_letters=dead_letters,
-            backend=links.backend,
-            run=context.run,
-            ack=lambda to_iteration: links.queue.ack(context.run.job_id, to_iteration),
-            callback=callback,
-            monitor=monitor,
-            progress=links.progress,
-        )
-        loader.prepare()
+
+    def ack(to_iteration: int) -> None:
+        links.queue.ack(context.run.job_id, to_iteration)
+
+    with _opened_loader(context, links.backend, callback, monitor, ack, links.progress) as loader:
         yield OpenedConsumer(_consumer(context, links, loader), loader)
-    finally:
-        _close(destination, dead_letters)
 
 
-def settle(context: "RunContext", links: "Links") -> None:
+def settle(context: "RunContext", backend: "AbstractBackend") -> None:
     """Let the destination of a run take back the rows that no checkpoint vouches for; nothing else is written. A
     destination that takes no members of a stream has none of their rows: the configuration named another one then.
     Raises DestinationError once retries are of no use, and OvertakenError in a superseded start."""
@@ -94,13 +82,44 @@ def settle(context: "RunContext", links: "Links") -> None:
     def prepare() -> None:
         monitor = context.new_monitor()
         with source_callback(context.config) as callback:
-            destination = build_destination(context, links.backend, callback, monitor)
-            refuses = context.run.part is not None and destination.refuses_members() is not None
-            destination.close()
-            with nullcontext() if refuses else opened_consumer(context, links, callback, monitor):
-                pass
+            with closing(build_destination(context, backend, callback, monitor)) as destination:
+                refuses = context.run.part is not None and destination.refuses_members() is not None
+            if not refuses:
+                with _opened_loader(context, backend, callback, monitor, lambda _: None, Progress()):
+                    pass
 
     with_retries(prepare, rest)
+
+
+@contextmanager
+def _opened_loader(
+    context: "RunContext",
+    backend: "AbstractBackend",
+    callback: "AbstractSourceCallback",
+    monitor: "AbstractMonitor",
+    ack: Callable[[int], None],
+    progress: Progress,
+) -> Iterator[Loader]:
+    """Within: the loader of the run, whose destination is checked and prepared. Raises what ``opened_consumer``
+    raises."""
+    destination = build_destination(context, backend, callback, monitor)
+    dead_letters = build_dead_letters(context, destination)
+    try:
+        _check(destination, dead_letters)
+        loader = Loader(
+            destination=destination,
+            dead_letters=dead_letters,
+            backend=backend,
+            run=context.run,
+            ack=ack,
+            callback=callback,
+            monitor=monitor,
+            progress=progress,
+        )
+        loader.prepare()
+        yield loader
+    finally:
+        _close(destination, dead_letters)
 
 
 def build_destination(

@@ -6,7 +6,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.assembly import build_shared_queue
 from bizon.engine.runner.joining.part_stop import PartStop
 from bizon.engine.runner.joining.points import run_of_part
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.partitions import TakenPart
+    from bizon.engine.pipeline.models import Progress
     from bizon.engine.pipeline.producer import StopFlag
     from bizon.engine.runner.models import RunContext
 
@@ -32,7 +33,7 @@ class PartWork:
     context: "RunContext"
     backend: "AbstractBackend"
     stop: "StopFlag"
-    progress: Progress
+    progress: "Progress"
     cut_short: Event
 
     def run(self, part: "TakenPart", most_pages: int | None) -> WorkerResult:
@@ -61,12 +62,10 @@ class PartWork:
 _KILLED = WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
 
 
-def own_links(
-    context: "RunContext", backend: "AbstractBackend", stop: "StopFlag", progress: Progress | None = None
-) -> Links:
+def own_links(context: "RunContext", backend: "AbstractBackend", stop: "StopFlag", progress: "Progress") -> Links:
     """The links of a piece of work that has a queue of its own, and ends nothing else when it fails."""
     queue = build_shared_queue(context.config, None, context.run.resume.next_iteration)
-    return Links(queue, backend, PartStop(stop), Event(), progress or Progress())
+    return Links(queue, backend, PartStop(stop), Event(), progress)
 
 
 def _state(producing: "Future[WorkerResult]") -> ProducerState:

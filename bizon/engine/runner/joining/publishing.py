@@ -4,7 +4,7 @@ from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
 
-from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.jobs import note_published
 from bizon.engine.runner.joining.part_work import own_links
 from bizon.engine.runner.joining.points import publishing_run
@@ -38,7 +38,7 @@ def _publish(context: "RunContext", backend: "AbstractBackend", stopping: Event)
     epoch = backend.open_epoch(job.job_id)  # a command that was frozen while it published changes nothing any more
     run = publishing_run(job, epoch, backend.committed(job.job_id))
     context = replace(context, run=run)
-    result = run_consumer(context, own_links(context, backend, stopping))  # nothing travels in its queue
+    result = run_consumer(context, own_links(context, backend, stopping, Progress()))  # nothing travels in its queue
     if result.published:
         note_published(backend, run)
     return result

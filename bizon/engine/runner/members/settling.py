@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import OvertakenError, StoppedError
-from bizon.engine.runner.joining.part_work import own_links
 from bizon.engine.runner.lease import is_dead, one_at_a_time
 from bizon.engine.runner.writing import settle
 from bizon.source.discover import resolve_source_class
@@ -102,8 +101,7 @@ class Settling(NamedTuple):
         self._prepare(job._replace(resume=replace(job.resume, last_iteration=_last_page(committed))))
 
     def _prepare(self, run: "Run") -> None:
-        context = replace(self.context, run=run)
-        settle(context, own_links(context, self.backend, self.stopping))  # nothing travels in its queue
+        settle(replace(self.context, run=run), self.backend)
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
