@@ -18,27 +18,30 @@ HOUR = 3600.0
 class MemberBehaviours(BackendFixtures):
     """Part of ``BackendConformance``."""
 
-    @pytest.fixture(autouse=True)
-    def _of_members(self) -> None:
+    @pytest.fixture
+    def job_id(self, backend: "AbstractBackend") -> str:
+        """A stream of this state, whose members may take seats."""
         if not self.takes_members:
             pytest.skip("this state takes no members of a stream")
+        job_id = backend.create_stream_job(KEY, "stream").id
+        backend.join_job(job_id, epoch=backend.open_epoch(job_id))
+        return job_id
 
-    def test_each_member_has_a_seat_and_the_seat_of_a_dead_one_is_taken(self, backend: "AbstractBackend") -> None:
-        job_id = _stream(backend)
+    def test_each_member_has_a_seat_and_the_seat_of_a_dead_one_is_taken(
+        self, backend: "AbstractBackend", job_id: str
+    ) -> None:
         seats = [_seat(backend, job_id, name) for name in ("a", "b")]
         assert [(seat.number, seat.epoch) for seat in seats] == [(0, 1), (1, 1)]
         again = backend.take_seat(job_id, holder("c"), HOUR, dead)
         assert (again.number, again.epoch) == (0, 2)
         assert [state.part.number for state in backend.get_seats(job_id)] == [0, 1]
 
-    def test_a_member_that_begins_again_keeps_its_seat(self, backend: "AbstractBackend") -> None:
-        job_id = _stream(backend)
+    def test_a_member_that_begins_again_keeps_its_seat(self, backend: "AbstractBackend", job_id: str) -> None:
         _, second = _seat(backend, job_id, "a"), _seat(backend, job_id, "b")
         again = backend.take_seat(job_id, holder("b"), HOUR, alive, second.claim)
         assert (again.number, again.epoch) == (second.number, second.epoch + 1)
 
-    def test_the_members_of_a_stream_have_pages_of_their_own(self, backend: "AbstractBackend") -> None:
-        job_id = _stream(backend)
+    def test_the_members_of_a_stream_have_pages_of_their_own(self, backend: "AbstractBackend", job_id: str) -> None:
         seats = [_seat(backend, job_id, name) for name in ("a", "b")]
         for seat in seats:
             for page in range(3):
@@ -47,8 +50,9 @@ class MemberBehaviours(BackendFixtures):
             (cursor,) = backend.committed(job_id, seat.number).cursors
             assert (cursor.to_source_iteration, cursor.rows_written) == (2, 3)
 
-    def test_a_place_goes_on_after_the_last_checkpoint_of_any_member(self, backend: "AbstractBackend") -> None:
-        job_id = _stream(backend)
+    def test_a_place_goes_on_after_the_last_checkpoint_of_any_member(
+        self, backend: "AbstractBackend", job_id: str
+    ) -> None:
         first, second = (_seat(backend, job_id, name) for name in ("a", "b"))
         assert backend.claim_places(job_id, first, ["p", "q"], _divided).paginations == {}
         _commit(backend, job_id, first, 0, {"p": 5, "q": 1})
@@ -61,8 +65,9 @@ class MemberBehaviours(BackendFixtures):
         backend.release_places(job_id, first, ["p"], _divided)  # nothing was committed since
         assert backend.claim_places(job_id, second, ["p"], _divided).paginations == {"p": {"p": 8}}
 
-    def test_a_place_that_a_member_holds_stays_until_the_member_is_superseded(self, backend: "AbstractBackend") -> None:
-        job_id = _stream(backend)
+    def test_a_place_that_a_member_holds_stays_until_the_member_is_superseded(
+        self, backend: "AbstractBackend", job_id: str
+    ) -> None:
         first, second = (_seat(backend, job_id, name) for name in ("a", "b"))
         backend.claim_places(job_id, first, ["p", "q"], _divided)
         _commit(backend, job_id, first, 0, {"p": 5, "q": 1})
@@ -79,11 +84,9 @@ class MemberBehaviours(BackendFixtures):
         assert backend.claim_places(job_id, second, ["p"], _divided).paginations == {"p": {"p": 5}}
         assert [dict(state.places) for state in backend.get_seats(job_id)] == [{"q": False}, {"p": True}]
 
-    def test_places_move_between_plain_runs_and_members(self, backend: "AbstractBackend") -> None:
-        job_id = backend.create_stream_job(KEY, "stream").id
+    def test_places_move_between_plain_runs_and_members(self, backend: "AbstractBackend", job_id: str) -> None:
         epoch = backend.open_epoch(job_id)
         commit(backend, job_id, 0, 3, epoch=epoch, pagination={"p": 4, "q": 1}, extends=True)
-        backend.join_job(job_id, epoch=epoch)
         for _ in range(2):  # a start that was killed in between repeats it
             backend.move_to_seats(job_id, _divided, epoch=epoch)
         seat = _seat(backend, job_id, "a")
@@ -98,18 +101,10 @@ class MemberBehaviours(BackendFixtures):
         with pytest.raises(OvertakenError):
             backend.move_to_seats(job_id, _divided, epoch=epoch - 1)
 
-    def test_the_note_of_a_member_is_kept_for_display(self, backend: "AbstractBackend") -> None:
-        job_id = _stream(backend)
+    def test_the_note_of_a_member_is_kept_for_display(self, backend: "AbstractBackend", job_id: str) -> None:
         seat = _seat(backend, job_id, "a")
         backend.note_member(job_id, seat.number, {"lag": 3})
         assert [state.note for state in backend.get_seats(job_id)] == [{"lag": 3}]
-
-
-def _stream(backend: "AbstractBackend") -> str:
-    """A job whose members may take seats."""
-    job_id = backend.create_stream_job(KEY, "stream").id
-    backend.join_job(job_id, epoch=backend.open_epoch(job_id))
-    return job_id
 
 
 def _seat(backend: "AbstractBackend", job_id: str, name: str) -> "Seat":

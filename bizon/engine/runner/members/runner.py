@@ -34,7 +34,7 @@ class MemberRunner(StreamingRunner):
                 if not status.overtaken or self._stop_requested:
                     if status.is_success or status.interrupted:
                         gathering.leave(gathered, seat)
-                    return status
+                    return self._ended_early(status.job_id) if status.overtaken else status
             claim = seat.claim
             logger.warning("This member was silent for so long that others went on with what it read; joining again")
         return self._ended_early("")

@@ -101,7 +101,7 @@ class StreamTables:
         self._format = format
         self._output_of = output_of
         self._presence = presence
-        self._default = default
+        self._default, self._list = default, default
         self._member: int | None = None
         self._last_iteration: int | None = None
         self._listed: list[str] = []
