@@ -99,7 +99,8 @@ Join = Annotated[
     typer.Option(
         "--join",
         help="Work on one job together with all other commands that are started like this, on any hosts: each takes "
-        "parts of the stream, and one of them publishes. Needs backend postgres, or sqlite for commands on one host.",
+        "parts of the stream, and one of them publishes. In sync_mode stream each is a member of one stream, if source "
+        "and destination take several. Needs backend postgres, or sqlite for commands on one host.",
     ),
 ]
 JoinId = Annotated[

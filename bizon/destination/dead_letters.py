@@ -29,13 +29,21 @@ class DeadLetters(NamedTuple):
 
     @classmethod
     def beside(
-        cls, destination: AbstractDestination, config: "BizonConfig", scrub: Callable[[str], str], *, has_some: bool
+        cls,
+        destination: AbstractDestination,
+        config: "BizonConfig",
+        scrub: Callable[[str], str],
+        *,
+        has_some: bool,
+        member: int | None = None,
     ) -> "DeadLetters":
-        """The dead letters of a job with this output. ``has_some``: the job has dead letters already."""
+        """The dead letters of a job with this output. ``has_some``: the job has dead letters already. ``member``: of a
+        stream, which has a file of its own."""
         if not config.keeps_dead_letters and not has_some:
             return cls(config.on_error, scrub=scrub)
+        path = config.dead_letter_path or destination.dead_letter_id
         file = dead_letter_destination(
-            config.dead_letter_path or destination.dead_letter_id,
+            path if member is None else f"{path}.member{member}",
             sync_metadata=destination.sync_metadata,
             backend=destination.backend,
             source_callback=destination.source_callback,
@@ -49,13 +57,15 @@ class DeadLetters(NamedTuple):
         return self.on_error is OnError.FAIL
 
     def prepare(self, resume: "ResumePoint") -> None:
-        """Make staging hold exactly the dead letters of the committed pages."""
-        if self.destination is not None:
-            self.destination.prepare(
-                replace(
-                    resume, rows_written=resume.dead_letters, committed=resume.committed_letters, committed_letters=()
-                )
-            )
+        """Make staging hold exactly the dead letters of the committed pages. A member of a stream is alone with its
+        file."""
+        if self.destination is None:
+            return
+        part = None if self.destination.sync_metadata.in_place else resume.partition
+        letters, count = resume.committed_letters, resume.dead_letters
+        self.destination.prepare(
+            replace(resume, rows_written=count, committed=letters, committed_letters=(), partition=part)
+        )
 
     def describe(self) -> str | None:
         """Where dead letters are, in words; None when they have no destination."""

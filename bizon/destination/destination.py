@@ -1,11 +1,10 @@
 """The interface a destination connector implements, and the factory that builds one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bizon.common.errors.errors import DestinationError, MissingDependencyError
+from bizon.common.errors.errors import DestinationError, of_extra
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.destination.models import BatchRange, CommittedBatch, OutputState, ResumePoint
 
@@ -34,9 +33,11 @@ class AbstractDestination(ABC):
     the range of pages they come from. ``only_looks`` is true in ``bizon check``, which calls ``check_connection`` and
     ``close`` alone: nothing may be created then.
     ``single_writer``: only one process at a time can stage. A class that takes parts (see ``ResumePoint``) says False.
+    ``takes_members``: True for a class that tells the rows of members apart in sync mode ``stream``.
     """
 
     single_writer: ClassVar[bool] = True
+    takes_members: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -143,6 +144,12 @@ class AbstractDestination(ABC):
         name, own = self.sync_metadata.destination_alias, type(self).__name__
         raise DestinationError(f"destination '{name}' has no table to show: {own} does not override `reading`")
 
+    def refuses_members(self) -> str | None:
+        """Why several members of a stream cannot write at once; None when they can. Asked before anything is opened.
+        The reason ends a sentence that begins with the destination."""
+        can = self.takes_members and not self.single_writer
+        return None if can else "takes the rows of one process at a time"
+
     @property
     def infers_columns(self) -> bool:
         """Whether columns are inferred; the receipt of each staged batch then names those that it has added or widened,
@@ -209,25 +216,25 @@ class DestinationFactory:
             return FileDestination(**parts)
 
         elif config.name == DestinationTypes.DUCKDB:
-            with _from_extra("duckdb", config.name):
+            with of_extra("duckdb", config.name):
                 from bizon.connectors.destinations.duckdb.src.destination import DuckdbDestination
 
             return DuckdbDestination(**parts)
 
         elif config.name == DestinationTypes.POSTGRES:
-            with _from_extra("postgres", config.name):
+            with of_extra("postgres", config.name):
                 from bizon.connectors.destinations.postgres.src.destination import PostgresDestination
 
             return PostgresDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY:
-            with _from_extra("bigquery", config.name):
+            with of_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery.src.destination import BigQueryDestination
 
             return BigQueryDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING:
-            with _from_extra("bigquery", config.name):
+            with of_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery_streaming.src.destination import (
                     BigQueryStreamingDestination,
                 )
@@ -235,7 +242,7 @@ class DestinationFactory:
             return BigQueryStreamingDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING_V2:
-            with _from_extra("bigquery", config.name):
+            with of_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery_streaming_v2.src.destination import (
                     BigQueryStreamingV2Destination,
                 )
@@ -249,12 +256,3 @@ class DestinationFactory:
             return destination_class(**parts)
 
         raise ValueError(f"destination '{config.name}' has no branch in DestinationFactory.get_destination")
-
-
-@contextmanager
-def _from_extra(extra: str, destination: str) -> Iterator[None]:
-    """Within: a missing package belongs to an extra."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(extra, f"destination '{destination}' (module {error.name})") from error

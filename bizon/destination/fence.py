@@ -47,8 +47,12 @@ class Fence:
         """Whether another job holds the claim, and the state does not know it: the order of fences says nothing."""
         return held.job_id != resume.job_id and not self._knows(held.job_id)
 
+    def holds(self, held: Held, resume: "ResumePoint") -> bool:
+        """Whether the claim is this start's."""
+        return self.is_owner(held) and (held.job_id, held.fence) == (resume.job_id, resume.fence)
+
     def checked(self, held: Claimed | None, resume: "ResumePoint") -> Claimed:
         """The claim, if this start holds it. Raises OvertakenError otherwise."""
-        if held is None or not self.is_owner(held) or (held.job_id, held.fence) != (resume.job_id, resume.fence):
+        if held is None or not self.holds(held, resume):
             raise OvertakenError(resume.job_id)
         return held

@@ -109,6 +109,11 @@ class ResumePoint:
     rows of the output are left alone. A worker never calls ``verify`` and ``finalize``. ``prepare`` of the publisher
     claims the output and trims nothing, ``verify`` compares the batches of all parts, and ``finalize`` publishes their
     union once, then discards the staging of every part.
+
+    In sync mode ``stream`` the members of a stream are such workers: ``partition`` is the seat of the member, and
+    ``parts`` is 0, since nothing is published. ``prepare`` claims the seat, and takes back the rows of that seat after
+    ``last_iteration``. ``job_epoch``: the epoch of the job when its members began to gather; 0 in a joined job that is
+    published. A destination that takes members says so by ``refuses_members``.
     """
 
     job_id: str
@@ -126,6 +131,7 @@ class ResumePoint:
     published: PublishedOutput | None = None
     partition: int | None = None
     parts: int = 0
+    job_epoch: int = 0
 
     @property
     def fence(self) -> tuple[int, int]:
@@ -138,8 +144,9 @@ class ResumePoint:
     @property
     def of_job(self) -> "ResumePoint":
         """The start that claims the output: this one, or for the worker of a part, its job. All workers of a job claim
-        it alike, with epoch 0, so they leave each other alone. A publisher, whose epoch is higher, supersedes them."""
-        return self if self.partition is None else replace(self, partition=None, epoch=0)
+        it alike, with ``job_epoch``, so they leave each other alone. A publisher, whose epoch is higher, supersedes
+        them."""
+        return self if self.partition is None else replace(self, partition=None, epoch=self.job_epoch)
 
     @property
     def next_iteration(self) -> int:

@@ -114,6 +114,20 @@ class Claims:
             within.run(f"UPDATE {{claims}} SET {changes} WHERE output = ?", *mine, output, claims=TABLE)
         return mine
 
+    def share(
+        self,
+        within: "Transaction",
+        output: str,
+        resume: "ResumePoint",
+        has_rows: Callable[["Transaction", str], bool],
+    ) -> None:
+        """Claim a table that others of this start's job write as well: nobody waits where it is claimed already. The
+        transaction has checked another claim of this start, which a later start takes first. Raises what ``take``
+        raises."""
+        found = self.find(within, output)
+        if found is None or not self._fence.holds(found, resume):
+            self.take(within, output, resume, has_rows=has_rows(within, output))
+
     def check(self, within: "Transaction", output: str, resume: "ResumePoint") -> Claim:
         """Lock the claim to a table until the transaction ends. Raises OvertakenError when another start holds it."""
         self._lock(within, output)

@@ -64,8 +64,9 @@ class SqlStagingTable(SqlStaging, Protocol):
 
 class TableLayout(ABC):
     """The rows of a destination in its tables. ``SqlTableDestination`` creates one, and calls it in this order:
-    ``set_up`` for each table, then ``staging`` or ``part``, or ``trim_in_place`` and ``write_in_place`` where nothing
-    is staged; ``publish`` last. Methods with ``within`` run in a transaction that has checked the claim."""
+    ``set_up`` for each table, then ``staging`` or ``part``; or, where nothing is staged, ``write_as`` for a member of a
+    stream, ``trim_in_place`` and ``write_in_place``; ``publish`` last. Methods with ``within`` run in a transaction
+    that has checked the claim."""
 
     @abstractmethod
     def set_up(self, output: str, *, in_place: bool) -> None:
@@ -87,8 +88,13 @@ class TableLayout(ABC):
         it run at once."""
 
     @abstractmethod
+    def write_as(self, member: int) -> None:
+        """From now on ``trim_in_place`` and ``write_in_place`` are about the rows of this member of a stream; without
+        the call, about the rows of plain runs."""
+
+    @abstractmethod
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
-        """Take back rows of this job that were written in place after a page; None: all of them."""
+        """Take back rows of this job, or member, that were written in place after a page; None: all of them."""
 
     @abstractmethod
     def write_in_place(self, output: str, batch: "BatchRange", rows: "pl.DataFrame") -> Write:

@@ -112,6 +112,10 @@ class SixColumns(TableLayout):
         """The same: parts have nothing in common."""
         return StagingTable(self._tables, name)
 
+    def write_as(self, member: int) -> None:
+        """The ids of its batches are kept by its number."""
+        self._rows.write_as(member)
+
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
         """From each table of the job."""
         self._rows.trim(within, last_page)
@@ -184,13 +188,18 @@ class StagingTable:
 
 
 class InPlaceRows:
-    """Rows written to their table at once. The ids of the last batch are kept in the same transaction, so
-    that a batch without a checkpoint can be taken back. Used in transactions that have checked the claim."""
+    """Rows written to their table at once. The ids of the last batch are kept in the same transaction, so that a batch
+    without a checkpoint can be taken back; in a stream with members, the last batch of each. Used in transactions that
+    have checked the claim."""
 
     def __init__(self, tables: "SqlTables", owner: str, job_id: str) -> None:
         self._tables = tables
         self._owner = owner
-        self._job_id = job_id
+        self._job_id = self._chain = job_id
+
+    def write_as(self, member: int) -> None:
+        """The batches of this member from now on."""
+        self._chain = f"{self._job_id}/{member}"
 
     def create(self, within: "Transaction") -> None:
         """Create the table of the last ids if there is none."""
@@ -204,18 +213,20 @@ class InPlaceRows:
     def trim(self, within: "Transaction", last_page: int | None) -> None:
         """Take back the rows after a page, from each table of the job."""
         query = "SELECT DISTINCT output FROM {last} WHERE owner = ? AND job_id = ?"
-        for (output,) in within.rows(query, self._owner, self._job_id, last=LAST_ROWS):
+        for (output,) in within.rows(query, self._owner, self._chain, last=LAST_ROWS):
             self._take_back(within, output, -1 if last_page is None else last_page)
 
     def write(self, within: "Transaction", output: str, batch: "BatchRange", rows: pl.DataFrame) -> None:
         """Insert a batch. The same batch written again replaces the first write."""
         self._take_back(within, output, batch.from_iteration - 1)
-        within.run("DELETE FROM {last} WHERE output = ? AND owner = ?", output, self._owner, last=LAST_ROWS)
+        done = "output = ? AND owner = ? AND (job_id = ? OR substr(job_id, 1, ?) <> ?)"
+        about = (output, self._owner, self._chain, len(self._job_id), self._job_id)
+        within.run(f"DELETE FROM {{last}} WHERE {done}", *about, last=LAST_ROWS)
         self._tables.load(within, output, rows)
         ids = rows.select(
             output=pl.lit(output),
             owner=pl.lit(self._owner),
-            job_id=pl.lit(self._job_id),
+            job_id=pl.lit(self._chain),
             page=pl.lit(batch.to_iteration, dtype=pl.Int64),
             bizon_id="bizon_id",
         )
@@ -223,6 +234,6 @@ class InPlaceRows:
 
     def _take_back(self, within: "Transaction", output: str, last_page: int) -> None:
         torn = "SELECT bizon_id FROM {last} WHERE output = ? AND owner = ? AND job_id = ? AND page > ?"
-        about = (output, self._owner, self._job_id, last_page)
+        about = (output, self._owner, self._chain, last_page)
         if within.rows(f"{torn} LIMIT 1", *about, last=LAST_ROWS):
             within.run(f"DELETE FROM {{output}} WHERE bizon_id IN ({torn})", *about, output=output, last=LAST_ROWS)

@@ -42,14 +42,15 @@ class SqlTableDestination(StagedDestination):
     another takes over.
 
     A subclass sets ``driver``, the module of its DB-API 2.0 driver, and ``dialect``, and writes ``connect`` and
-    ``place``; and ``single_writer`` to False where several processes may write to the database at once, so that they
-    can join one job. The database has tables ``_bizon_outputs`` (who writes which table) and ``_bizon_last_rows``
-    besides its own. The output is created, empty, when the first run starts. A table belongs to the pipeline that
-    writes it; another pipeline is refused, as is a table with rows that bizon did not write.
+    ``place``; and ``single_writer`` to False where several processes may write at once, so that they can join one job.
+    The database also has tables ``_bizon_outputs`` (who writes which table) and ``_bizon_last_rows``. The output is
+    created, empty, when the first run starts. It belongs to the pipeline that writes it; another pipeline is refused,
+    as is a table with rows that bizon did not write.
     """
 
     driver: Any
     dialect: ClassVar[Dialect] = Dialect()
+    takes_members = True
     _staging: "SqlStaging"
     _table: "SqlStagingTable"
     _claimed: str
@@ -58,8 +59,7 @@ class SqlTableDestination(StagedDestination):
 
     @abstractmethod
     def connect(self) -> Any:
-        """A new connection, as the ``connect`` of the driver returns it, with autocommit off. Called when the first
-        statement is due, and again after an error."""
+        """A new connection of the driver, with autocommit off; for the first statement, and again after an error."""
 
     @property
     @abstractmethod
@@ -72,8 +72,7 @@ class SqlTableDestination(StagedDestination):
         return None
 
     def is_transient(self, error: Exception) -> bool:
-        """Whether the call that raised an error of the driver may succeed without a change. By default an error of
-        the connection or the server (``OperationalError``, ``InterfaceError``) may."""
+        """Whether the call that raised an error of the driver may succeed without a change: by default those two."""
         return isinstance(error, (self.driver.OperationalError, self.driver.InterfaceError))
 
     def text_of(self, error: Exception) -> str:
@@ -81,10 +80,10 @@ class SqlTableDestination(StagedDestination):
         return next(iter(str(error).splitlines()), type(error).__name__)
 
     def load(self, within: "Transaction", table: str, frame: pl.DataFrame) -> None:
-        """Insert the rows of a frame, at least one; its columns have the names of the table's. By default with one
-        INSERT for each row: override it where the driver has something faster."""
+        """Insert the rows of a frame, at least one, by column name; by default one INSERT for each row."""
         names = {f"c{number}": name for number, name in enumerate(frame.columns)}
-        columns, marks = ", ".join(f"{{{key}}}" for key in names), ", ".join("?" for _ in names)
+        marks = ", ".join("?" for _ in names)
+        columns = ", ".join(f"{{{key}}}" for key in names)
         insert = f"INSERT INTO {{table}} ({columns}) VALUES ({marks})"
         within.run_for_each(insert, self.dialect.values(frame), table=table, **names)
 
@@ -103,8 +102,7 @@ class SqlTableDestination(StagedDestination):
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch in one transaction. The same batch written again replaces the first write. Raises
         RowsRejectedError for rows that name a table which this pipeline must not write."""
-        output = self.destination_id
-        if fault := self.dialect.fault_of(output):
+        if fault := self.dialect.fault_of(output := self.destination_id):
             raise RowsRejectedError(dict.fromkeys(range(df_destination_records.height), fault))
         with self._refusing(df_destination_records.height), self._explained(Step.PREPARE):
             if self._in_place:
@@ -114,8 +112,8 @@ class SqlTableDestination(StagedDestination):
                 write = self._table.write(self.batch, df_destination_records)
             with self.target.transaction() as within:
                 self._check(within)
-                if self._in_place and output != self.default_destination_id:
-                    self._claims.take(within, output, self._resume, has_rows=self._layout.has_rows(within, output))
+                if self._in_place and output != self._claimed:
+                    self._claims.share(within, output, self._resume.of_job, self._layout.has_rows)
                 write(within)
         return True, None
 
@@ -144,7 +142,11 @@ class SqlTableDestination(StagedDestination):
 
     def _prepare_in_place(self, resume: "ResumePoint") -> None:
         self._open(resume)
-        self._take_over(resume)
+        if resume.partition is None:
+            self._take_over(resume)
+        else:
+            self._take_part(resume)
+            self._layout.write_as(resume.partition)
         with self.target.transaction() as within:
             self._check(within)
             self._layout.trim_in_place(within, resume.last_iteration)
@@ -185,8 +187,7 @@ class SqlTableDestination(StagedDestination):
 
     @contextmanager
     def _fenced(self) -> Iterator[None]:
-        """A step that follows touches rows in a transaction that checks the claim again, or drops staging of a job
-        that needs it no more."""
+        """The step within checks the claim again in its transaction, or drops staging that is done."""
         with self.target.transaction() as within:
             self._check(within)
         yield
@@ -224,9 +225,8 @@ class SqlTableDestination(StagedDestination):
             with self._step():
                 yield
         except self.driver.Error as error:
-            raise DestinationWriteError(
-                f"{self.place}: {self.text_of(error)}", retryable=self.is_transient(error)
-            ) from error
+            text, may_pass = f"{self.place}: {self.text_of(error)}", self.is_transient(error)
+            raise DestinationWriteError(text, retryable=may_pass) from error
 
     def _step(self) -> AbstractContextManager[None]:
         """Within: one step of the protocol, with its transactions. Override it to hold something only for a step."""
@@ -239,8 +239,8 @@ class SqlTableDestination(StagedDestination):
 
     @cached_property
     def _claims(self) -> Claims:
-        known = self.backend.get_stream_job_by_id
-        return Claims(self.sync_metadata.owner, lambda job_id: known(job_id) is not None, self.presence)
+        knows = self.backend.get_stream_job_by_id
+        return Claims(self.sync_metadata.owner, lambda job_id: knows(job_id) is not None, self.presence)
 
     @cached_property
     def _layout(self) -> "TableLayout":

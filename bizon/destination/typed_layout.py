@@ -78,6 +78,10 @@ class TypedColumns(TableLayout):
         """Its columns are among those on which all parts agree."""
         return TypedPart(self._tables, name, output, self._rows, self._verifies, joined, lock)
 
+    def write_as(self, member: int) -> None:
+        """Its commits are noted by its number."""
+        self._commits.write_as(member)
+
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
         """From each table of the job."""
         self._commits.trim(within, last_page)

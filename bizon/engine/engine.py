@@ -110,7 +110,13 @@ class RunnerFactory:
         be divided among them."""
         check_source_can_travel(loaded.config)
         from bizon.engine.looking import destination_alone
-        from bizon.engine.runner.joining.refusals import check_can_join
+        from bizon.engine.runner.joining.refusals import check_can_join, check_takes_members
+
+        if loaded.config.source.is_endless:
+            from bizon.engine.runner.members.runner import MemberRunner
+
+            check_takes_members(loaded.config, destination_alone)
+            return MemberRunner(loaded.config, loaded.secrets)
         from bizon.engine.runner.joining.runner import JoinedRunner
 
         check_can_join(loaded.config, destination_alone)

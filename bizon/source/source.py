@@ -11,7 +11,10 @@ from bizon.source.config import HttpConfig, HttpRetriesConfig, SourceConfig
 from bizon.source.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bizon.config.streams import StreamConfig
+    from bizon.source.member import Member
     from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
 
 ANY_STREAM = "*"
@@ -31,6 +34,11 @@ class AbstractSource(ABC):
     """In sync mode ``stream``: True when the first ``get`` of a run needs the pagination of the last checkpoint. All
     other calls there have none: a stream continues from the position of its source."""
 
+    takes_members: ClassVar[bool] = False
+    """In sync mode ``stream``: True when several instances, in any processes, may read the stream at once and its own
+    protocol divides it among them. ``bizon run --join`` then starts another member. Such a source overrides
+    ``places_of`` and ``pagination_of``, and, with ``self.member``, claims each place before it reads it."""
+
     cursor_resolution: ClassVar[float] = 0
     """Seconds; the unit of the times by which the API filters: 0.001 for milliseconds, 60 for minutes, 0 for
     microseconds. Windows of incremental runs begin and end at whole units. The key of this name in the YAML wins."""
@@ -49,6 +57,10 @@ class AbstractSource(ABC):
     partition: dict[str, Any] | None = None
     """The part of the stream that this instance fetches, one of ``get_partitions``; None = the whole stream. Set by the
     engine before ``check_connection``."""
+
+    member: "Member | None" = None
+    """With ``takes_members``: what this instance asks the engine when it is one of several; None = it reads alone. Set
+    by the engine before ``check_connection``. The first ``get`` then has no pagination: places come with theirs."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
@@ -105,6 +117,17 @@ class AbstractSource(ABC):
         or the same in all of them.
         """
         return []
+
+    @staticmethod
+    def places_of(pagination: "Mapping[str, Any]") -> dict[str, dict[str, Any]]:
+        """With ``takes_members``: the pagination of each place that the instance reads, by the name of the place.
+        Called within a transaction of the state: it asks nobody."""
+        raise NotImplementedError("a source that takes members overrides places_of")
+
+    @staticmethod
+    def pagination_of(places: "Mapping[str, dict[str, Any]]") -> dict[str, Any]:
+        """With ``takes_members``: the reverse of ``places_of``, for places of any members. ``{}`` without places."""
+        raise NotImplementedError("a source that takes members overrides pagination_of")
 
     def get_total_records_count(self) -> int | None:
         """Number of records of the stream, for the progress display only; None when unknown, 0 is a valid total."""

@@ -19,12 +19,15 @@ For detailed assertions, call ``pytest.register_assert_rewrite("bizon.testing")`
 from bizon.testing.backend_cursors import CursorBehaviours
 from bizon.testing.backend_jobs import JobBehaviours
 from bizon.testing.backend_leases import LeaseBehaviours
+from bizon.testing.backend_members import MemberBehaviours
 from bizon.testing.backend_partitions import PartitionBehaviours
 from bizon.testing.backend_sharing import SharingBehaviours
 from bizon.testing.backend_tokens import SharedTokenBehaviours, TokenBehaviours
 
 
-class BackendConformance(JobBehaviours, CursorBehaviours, PartitionBehaviours, LeaseBehaviours, TokenBehaviours):
+class BackendConformance(
+    JobBehaviours, CursorBehaviours, PartitionBehaviours, MemberBehaviours, LeaseBehaviours, TokenBehaviours
+):
     """Every behaviour of a single backend."""
 
 

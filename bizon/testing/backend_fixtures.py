@@ -21,6 +21,8 @@ class BackendFixtures:
     Lower both for a database with slow statements.
     """
 
+    takes_members: ClassVar[bool] = True
+    """Whether commands with --join may share a stream in this state."""
     rounds: ClassVar[int] = 20
     starts: ClassVar[int] = 6
 

@@ -10,8 +10,7 @@ from bizon.testing.backend_fixtures import KEY, BackendFixtures, alive, commit, 
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
-    from bizon.engine.partitions import Partition
-    from bizon.engine.parts import TakenPart
+    from bizon.engine.partitions import Partition, TakenPart
 
 PLANS: list[dict[str, Any]] = [
     {},

@@ -1,4 +1,5 @@
-"""Behaviours of partitions: together they are the stream, and each of them is a chain of pages of its own."""
+"""Behaviours of partitions: together they are the stream, and each of them is a chain of pages of its own. And of the
+places that the members of a stream share."""
 
 import json
 from collections import Counter
@@ -55,6 +56,23 @@ class PartitionBehaviours:
                 f"pages of partitions have the states {shown(states)}, and the last one would count",
                 "return next_state in one partition only, or the same in all: put what it depends on into the plan",
             )
+
+    def test_the_places_of_members_are_their_pagination(self, subject: Subject) -> None:
+        with subject.opened() as source:
+            kind = type(source)
+        for page in subject.pages if kind.takes_members else ():
+            places = kind.places_of(page.next_pagination)
+            again = json.loads(json.dumps(kind.pagination_of(places)))
+            if again != page.next_pagination:
+                broken(
+                    f"pagination_of(places_of({shown(page.next_pagination)})) is {shown(again)}",
+                    "places_of loses nothing, and pagination_of puts together what it has divided",
+                )
+            if any(kind.places_of(place) != {name: place} for name, place in places.items()):
+                broken(
+                    f"a place of {shown(page.next_pagination)} is not the pagination of this place alone",
+                    "places_of returns a pagination for each place, which has that place only",
+                )
 
 
 def _partitions(subject: Subject) -> list[tuple[dict[str, Any], list[Page]]]:

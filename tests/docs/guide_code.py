@@ -9,7 +9,7 @@ MODULE = "# bizon/connectors/sources/myapi/src/source.py"
 _IMPORTS = re.compile(r"^(?:from \S+ import .*|import \S+)$", re.MULTILINE)
 HEAD = """
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from itertools import pairwise
@@ -47,6 +47,7 @@ class Snippet:
 
 SNIPPETS = (
     Snippet("Objects", "class MyObjectSource("),
+    Snippet("Shared", "def places_of"),
     Snippet("Posted", "/search"),
     Snippet("Numbered", "class NumberedSource("),
     Snippet("Children", "_page_of_users"),

@@ -1,12 +1,15 @@
 """The report on a pipeline in lines of text."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bizon.cli.text.words import counted, duration
 
 if TYPE_CHECKING:
     from bizon.engine.runner.pipeline_report import PipelineReport
+
+_PLACES_SHOWN = 8  # of a member
 
 
 def status_lines(report: "PipelineReport") -> list[str]:
@@ -40,6 +43,12 @@ def status_lines(report: "PipelineReport") -> list[str]:
         f"'{part.host}', last heard from {duration(part.idle_seconds)} ago"
         for part in report.parts
     ]
+    lines += [
+        f"Member {each.member}: {'alive' if each.alive else 'left behind'}, process {each.pid} on host "
+        f"'{each.host}', last heard from {duration(each.idle_seconds)} ago, {counted(len(each.places), 'place')}"
+        f"{': ' if each.places else ''}{_some(each.places)}"
+        for each in report.members
+    ]
     if report.reset_pending:
         lines.append("Reset: requested, the next run fetches everything and replaces the output")
     if report.error is not None:
@@ -58,7 +67,14 @@ def _leases(report: "PipelineReport") -> list[str]:
     ]
 
 
+def _some(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
+    return ", ".join(places[:_PLACES_SHOWN]) + more
+
+
 def _checkpoint(report: "PipelineReport") -> str:
+    if report.joined and report.sync_mode == "stream":
+        return f"one for each place, {counted(sum(each.alive for each in report.members), 'member')} alive"
     if report.joined:
         done, held = report.partitions - report.partitions_left, sum(part.alive for part in report.parts)
         return f"{done:,} of {report.partitions:,} parts are done, {held:,} held"

@@ -27,7 +27,8 @@ The class names the part that failed; ``retryable`` says whether a retry may hel
 which stream, and the remedy. It never contains a configured secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar
 
@@ -103,6 +104,15 @@ class MissingDependencyError(BizonError, ImportError):
     def __init__(self, extra: str, feature: str) -> None:
         super().__init__(f"{feature} needs an optional package: pip install 'bizon[{extra}]'")
         self.extra = extra
+
+
+@contextmanager
+def of_extra(extra: str, destination: str) -> Iterator[None]:
+    """Within: a missing package of a destination belongs to an extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(extra, f"destination '{destination}' (module {error.name})") from error
 
 
 class SourceError(BizonError):

@@ -194,10 +194,12 @@ def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStat
 
 
 def shared_job(backend: "AbstractBackend", config: "BizonConfig") -> OpenedJob | None:
-    """The newest job of the stream, if commands share it, for one that did not open it; None otherwise."""
+    """The newest job of the stream, if commands like this one share it, for one that did not open it; None otherwise.
+    The members of an endless one have no partitions."""
     job = backend.get_last_stream_job(config.stream_key)
     partitions = () if job is None else backend.get_partitions(job.id)
-    if job is None or not (job.is_joined and partitions):
+    is_endless = config.source.is_endless
+    if job is None or not (job.is_joined and job.is_endless == is_endless and (partitions or is_endless)):
         return None
     resume = resume_point(backend, config, job, backend.get_last_successful_stream_job(job.key), job.attempt)
     run = Run(job.id, job.key, job.attempt, job.producer_epoch, resume, partitions)

@@ -26,3 +26,19 @@ class PartReport:
     pid: int
     idle_seconds: float
     alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberReport:
+    """A member of a stream that holds a seat. ``places``: what it reads, by the names of its source. ``alive`` as in
+    :class:`LeaseReport`; the others are as it noted them last."""
+
+    member: int
+    host: str
+    pid: int
+    idle_seconds: float
+    alive: bool
+    places: tuple[str, ...]
+    records_per_second: float | None = None
+    lag: int | None = None
+    noted_at: str | None = None

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from bizon.engine.backend.models import JobStatus
-from bizon.engine.runner.lease_report import LeaseReport, PartReport
+from bizon.engine.runner.lease_report import LeaseReport, MemberReport, PartReport
 from bizon.source.config import SourceSyncModes
 
 
@@ -20,7 +20,9 @@ class PipelineReport:
 
     ``partitions``: how many the job was planned in, 0 for one chain; ``partitions_left``: those that are not exhausted.
     ``last_iteration`` and ``next_pagination`` are then about all of them. ``joined``: commands with --join share the
-    job; ``parts``: its parts that a worker holds. It has no ``last_iteration``: each part has its own pages."""
+    job; ``parts``: its parts that a worker holds. It has no ``last_iteration``: each part has its own pages.
+    ``members``: the commands with --join that share a stream, or have left it behind; ``records_per_second`` and
+    ``lag`` are then sums of those that are alive."""
 
     pipeline: str
     source: str
@@ -50,6 +52,7 @@ class PipelineReport:
     partitions_left: int = 0
     joined: bool = False
     parts: tuple[PartReport, ...] = ()
+    members: tuple[MemberReport, ...] = ()
 
     @property
     def is_running(self) -> bool:

@@ -10,14 +10,14 @@ from bizon.engine.partitions import Positions
 from bizon.engine.runner.assembly import build_backend, existing_backend
 from bizon.engine.runner.jobs import Withdrawn, withdraw_reset
 from bizon.engine.runner.lease import both_held, is_dead, leases_of
-from bizon.engine.runner.lease_report import LeaseReport, PartReport
+from bizon.engine.runner.lease_report import LeaseReport, MemberReport, PartReport
 from bizon.engine.runner.pipeline_report import PipelineReport
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.backend.models import DestinationCursor, Lease, StreamJob
-    from bizon.engine.parts import PartState
+    from bizon.engine.partitions import PartState, SeatState
 
 
 class ColumnReport(NamedTuple):
@@ -68,7 +68,7 @@ def _with_job(report: PipelineReport, backend: "AbstractBackend", job: "StreamJo
     committed, position = backend.committed(job.id), backend.get_source_position(job.id)
     cursor, noted = None if job.is_joined else committed.last, job.progress or {}
     report = _with_parts(report, backend, job, cursor)
-    return replace(
+    report = replace(
         report,
         state=job.status.value,
         job_id=job.id,
@@ -85,6 +85,41 @@ def _with_job(report: PipelineReport, backend: "AbstractBackend", job: "StreamJo
         fetched_iteration=None if position is None else position.iteration - 1,
         total_records=job.total_records_to_fetch,
         error=job.error_message,
+        records_per_second=noted.get("records_per_second"),
+        lag=noted.get("lag"),
+        noted_at=noted.get("at"),
+    )
+    return _with_members(report, backend, job) if job.is_joined and job.is_endless else report
+
+
+def _with_members(report: PipelineReport, backend: "AbstractBackend", job: "StreamJob") -> PipelineReport:
+    members = tuple(filter(None, map(_member_report, backend.get_seats(job.id))))
+    at_work = [member for member in members if member.alive and member.noted_at is not None]
+    rates = [member.records_per_second for member in at_work if member.records_per_second is not None]
+    lags = [member.lag for member in at_work if member.lag is not None]
+    return replace(
+        report,
+        partitions=0,
+        partitions_left=0,
+        parts=(),
+        members=members,
+        records_per_second=round(sum(rates), 1) if rates else None,
+        lag=sum(lags) if lags else None,
+        noted_at=max((member.noted_at for member in at_work if member.noted_at is not None), default=None),
+    )
+
+
+def _member_report(seat: "SeatState") -> MemberReport | None:
+    who, noted = seat.part.holder, seat.note or {}
+    if who is None:
+        return None
+    return MemberReport(
+        seat.part.number,
+        who.host,
+        who.pid,
+        seat.part.idle,
+        alive=seat.part.expires_in > 0 and not is_dead(who),
+        places=tuple(sorted(name for name, is_held in seat.places.items() if is_held)),
         records_per_second=noted.get("records_per_second"),
         lag=noted.get("lag"),
         noted_at=noted.get("at"),

@@ -12,6 +12,7 @@ from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
+    from bizon.source.member import Member
 
 CHECK_RETRIES = 10.0  # seconds; nothing is fetched yet, so a check answers soon
 
@@ -26,10 +27,13 @@ def build_source(config: "BizonConfig") -> AbstractSource:
 
 
 @contextmanager
-def opened_source(config: "BizonConfig", partition: dict[str, Any] | None = None) -> Iterator[AbstractSource]:
-    """Within: the source of the pipeline, or of a partition, whose connection was checked. Raises
-    SourceConnectionError."""
+def opened_source(
+    config: "BizonConfig", partition: dict[str, Any] | None = None, member: "Member | None" = None
+) -> Iterator[AbstractSource]:
+    """Within: the source of the pipeline, or of a partition, whose connection was checked. ``member``: when it is one
+    of several that read a stream. Raises SourceConnectionError."""
     source = build_source(config)
+    source.member = member
     if partition is not None:
         source.partition = partition
     try:

@@ -49,7 +49,10 @@ class Throughput:
         self._noted_at, self._written = self._clock(), written
         note = {"records_per_second": round(rate, 1), "lag": lag, "at": utc_now().isoformat()}
         try:
-            self._backend.note_progress(self._run.job_id, note)
+            if self._run.part is None:
+                self._backend.note_progress(self._run.job_id, note)
+            else:
+                self._backend.note_member(self._run.job_id, self._run.part, note)
         except BackendError as error:
             logger.debug(f"rate and lag were not noted: {error}")
 

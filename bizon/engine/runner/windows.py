@@ -83,7 +83,10 @@ def check_is_new(newest: "StreamJob | None", joined: str | None) -> None:
 
 
 def check_may_go_on(backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", *, joins: bool) -> None:
-    """Raise ConfigError for a joined job and a run that does not join, and for the opposite."""
+    """Raise ConfigError for a joined job and a run that does not join, and for the opposite. Members of a stream and
+    plain runs go on with the same job (``runner/members/moving.py``)."""
+    if job.is_endless:
+        return
     if job.is_joined and not joins:
         raise ConfigError(
             f"job {job.id} is unfinished, and was begun with --join or engine.runner.type 'ray': run with --join to "

@@ -1,7 +1,7 @@
 """The consumer's role: destination, loader and consumer, built, checked, run and closed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import (
@@ -11,13 +11,14 @@ from bizon.common.errors.errors import (
     RunRefusedError,
     TransformError,
 )
-from bizon.common.waiting import within
+from bizon.common.waiting import rest, within
 from bizon.destination.buffer import DestinationBuffer
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.pipeline.consumer import Consumer, Outcome
+from bizon.engine.pipeline.failures import with_retries
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.sources import CHECK_RETRIES, source_callback
 from bizon.transform.transform import Transform
 
@@ -65,22 +66,58 @@ def opened_consumer(
 ) -> Iterator[OpenedConsumer]:
     """Within: the consumer of the run, ready to write. Raises DestinationConnectionError, RunRefusedError,
     WatermarkError, and any error of ``prepare``."""
-    destination = build_destination(context, links.backend, callback, monitor)
+
+    def ack(to_iteration: int) -> None:
+        links.queue.ack(context.run.job_id, to_iteration)
+
+    with _opened_loader(context, links.backend, callback, monitor, ack, links.progress) as loader:
+        yield OpenedConsumer(_consumer(context, links, loader), loader)
+
+
+def settle(context: "RunContext", backend: "AbstractBackend") -> None:
+    """Let the destination of a run take back the rows that no checkpoint vouches for; nothing else is written. A
+    destination that takes no members of a stream has none of their rows: the configuration named another one then.
+    Raises DestinationError once retries are of no use, and OvertakenError in a superseded start."""
+
+    def prepare() -> None:
+        monitor = context.new_monitor()
+        with source_callback(context.config) as callback:
+            with closing(build_destination(context, backend, callback, monitor)) as destination:
+                refuses = context.run.part is not None and destination.refuses_members() is not None
+            if not refuses:
+                with _opened_loader(context, backend, callback, monitor, lambda _: None, Progress()):
+                    pass
+
+    with_retries(prepare, rest)
+
+
+@contextmanager
+def _opened_loader(
+    context: "RunContext",
+    backend: "AbstractBackend",
+    callback: "AbstractSourceCallback",
+    monitor: "AbstractMonitor",
+    ack: Callable[[int], None],
+    progress: Progress,
+) -> Iterator[Loader]:
+    """Within: the loader of the run, whose destination is checked and prepared. Raises what ``opened_consumer``
+    raises."""
+    destination = build_destination(context, backend, callback, monitor)
     dead_letters = build_dead_letters(context, destination)
     try:
         _check(destination, dead_letters)
         loader = Loader(
             destination=destination,
             dead_letters=dead_letters,
-            backend=links.backend,
+            backend=backend,
             run=context.run,
-            ack=lambda to_iteration: links.queue.ack(context.run.job_id, to_iteration),
+            ack=ack,
             callback=callback,
             monitor=monitor,
-            progress=links.progress,
+            progress=progress,
         )
         loader.prepare()
-        yield OpenedConsumer(_consumer(context, links, loader), loader)
+        yield loader
     finally:
         _close(destination, dead_letters)
 
@@ -103,8 +140,10 @@ def build_destination(
 
 def build_dead_letters(context: "RunContext", destination: AbstractDestination) -> DeadLetters:
     """How rows that cannot be delivered are handled; their file, if there is one, is a second destination."""
-    has_some = bool(context.run.resume.dead_letters)
-    return DeadLetters.beside(destination, context.config, context.brief, has_some=has_some)
+    has_some, member = bool(context.run.resume.dead_letters), None
+    if destination.sync_metadata.in_place:
+        member = context.run.part
+    return DeadLetters.beside(destination, context.config, context.brief, has_some=has_some, member=member)
 
 
 def _consumer(context: "RunContext", links: "Links", loader: Loader) -> Consumer:

@@ -314,7 +314,7 @@ def test_a_named_job_that_is_published_is_left_alone(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "state in memory": ({"state": None}, [], "backend type 'sqlite_in_memory' cannot keep the leases"),
     "runner stream": ({"runner": "stream"}, [], "each command is a whole pipeline"),
-    "sync mode stream": ({"mode": "stream"}, [], "sync_mode stream is not divided by bizon"),
+    "sync mode stream": ({"mode": "stream"}, [], "has one reader: several commands would read the same records"),
     "destination": ({"to": {"name": "logger", "config": {}}}, [], "destination 'logger' takes the rows of one process"),
     "window": ({"mode": "incremental"}, ["--since", "2026-01-01"], "is one chain of pages; run it without --join"),
     "role": ({}, ["--role", "producer"], "--join runs both roles"),

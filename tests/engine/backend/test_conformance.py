@@ -65,6 +65,7 @@ class TestBigQuery(SharedBackendConformance):
     """Against the emulator."""
 
     rounds, starts = 4, 3
+    takes_members = False
 
     @pytest.fixture
     def open_backend(self, request: pytest.FixtureRequest) -> OpenBackend:

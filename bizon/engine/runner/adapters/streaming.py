@@ -1,7 +1,7 @@
 """One thread, no queue: each page goes straight from the source to the loader."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
@@ -11,6 +11,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import ProducerEnd
 from bizon.engine.runner.adapters.inline import InlineQueue
 from bizon.engine.runner.fetching import announce_total, build_fetcher, build_producer
+from bizon.engine.runner.members.gathering import Gathering
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.sources import opened_source, source_callback
 from bizon.engine.runner.throughput import Throughput
@@ -21,13 +22,24 @@ if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.pipeline.consumer import Consumer
     from bizon.engine.pipeline.fetcher import PageFetcher
-    from bizon.engine.runner.models import Links, RunContext
+    from bizon.engine.runner.members.membership import Membership
+    from bizon.engine.runner.models import Links, RunContext, RunnerStatus
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.source import AbstractSource
 
 
 class StreamingRunner(AbstractRunner):
     """Runs any sync mode on the calling thread; the only runner for sync mode ``stream``."""
+
+    _membership: "Membership | None" = None
+    """Set in a run that is one of several members of its stream."""
+
+    def _run_jobs(self, backend: "AbstractBackend") -> "RunnerStatus":
+        self._gathering(backend).end()
+        return super()._run_jobs(backend)
+
+    def _gathering(self, backend: "AbstractBackend") -> Gathering:
+        return Gathering(backend, self.bizon_config, self.scope, self._stopping, self._context_of)
 
     def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
         def failed(error: BaseException) -> WorkerResult:
@@ -37,9 +49,9 @@ class StreamingRunner(AbstractRunner):
         return {"stream": guarded(backend, self._stop, lambda: self._move(context, backend, monitor), failed)}
 
     def _move(self, context: "RunContext", backend: "AbstractBackend", monitor: "AbstractMonitor") -> WorkerResult:
-        is_endless = context.config.source.is_endless
+        is_endless, member = context.config.source.is_endless, self._membership
         with (
-            opened_source(context.config) as source,
+            opened_source(context.config, member=member) as source,
             self._open_spool(context) as spool,
             source_callback(context.config, source) as callback,
         ):
@@ -50,7 +62,8 @@ class StreamingRunner(AbstractRunner):
                 queue.feed(opened.consumer)
                 fetcher = build_fetcher(context, source, monitor)
                 if is_endless:
-                    end = self._follow(context, links, source, fetcher, opened.consumer)
+                    with nullcontext() if member is None else member.attached(opened.consumer.finish):
+                        end = self._follow(context, links, source, fetcher, opened.consumer)
                 else:
                     with _good_pages_committed(opened.consumer):
                         announce_total(context, links.progress, backend, source)
@@ -66,7 +79,7 @@ class StreamingRunner(AbstractRunner):
         consumer: "Consumer",
     ) -> ProducerEnd:
         """Sync mode ``stream``: fetch pages until stopped; a page without records is a pause. Only the first page is
-        asked for with a pagination, and only when the source resumes by one.
+        asked for with a pagination, and only when the source resumes by one; the places of a member bring theirs.
 
         Pages that were fetched are written before the end. After an error they are not, since a commit would cover the
         page at fault too: the source delivers the micro-batch again.
@@ -87,6 +100,8 @@ class StreamingRunner(AbstractRunner):
                 raise
             fetched, pagination = fetched + 1, {}
             throughput.note_if_due()
+            if self._membership is not None:
+                self._membership.tend()
             if message.frame.is_empty():
                 consumer.flush()
                 self._stopping.wait(pause)

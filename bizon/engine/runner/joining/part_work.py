@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from bizon.engine.backend.backend import AbstractBackend
-    from bizon.engine.parts import TakenPart
+    from bizon.engine.partitions import TakenPart
     from bizon.engine.pipeline.models import Progress
     from bizon.engine.pipeline.producer import StopFlag
     from bizon.engine.runner.models import RunContext

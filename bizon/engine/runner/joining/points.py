@@ -7,7 +7,7 @@ from bizon.engine.pipeline.run import Run
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import Committed
-    from bizon.engine.parts import TakenPart
+    from bizon.engine.partitions import TakenPart
 
 
 def run_of_part(job: Run, part: "TakenPart", committed: "Committed") -> Run:

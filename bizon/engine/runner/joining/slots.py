@@ -14,7 +14,7 @@ from bizon.engine.runner.workers import failure, guarded, status_of
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
-    from bizon.engine.parts import TakenPart
+    from bizon.engine.partitions import TakenPart
     from bizon.engine.pipeline.producer import StopFlag
     from bizon.engine.runner.models import RunContext
 

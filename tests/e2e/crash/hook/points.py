@@ -145,8 +145,13 @@ def patch_postgres(module: ModuleType) -> None:
     around(module.BoundConnection, "commit", at("before_commit"), at("after_commit"))
 
 
+def patch_postgres_rows(module: ModuleType) -> None:
+    around(module.PostgresDestination, "write_records", None, at("after_write"))
+
+
 PATCHES: dict[str, Callable[[ModuleType], None]] = {
     f"{FILE}.destination": patch_destination,
+    "connectors.destinations.postgres.src.destination": patch_postgres_rows,
     f"{FILE}.output": patch_output,
     f"{FILE}.presence": patch_presence,
     f"{FILE}.file_staging": patch_staging,

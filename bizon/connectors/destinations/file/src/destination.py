@@ -18,7 +18,7 @@ from bizon.connectors.destinations.file.src.parts import PublishedParts, staging
 from bizon.connectors.destinations.file.src.places import Places
 from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
-from bizon.connectors.destinations.file.src.streaming import StreamTables
+from bizon.connectors.destinations.file.src.streaming import StreamTables, why_alone
 from bizon.connectors.destinations.file.src.writable import writable
 from bizon.destination.models import CommittedBatch, OutputState, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Step
@@ -38,7 +38,7 @@ class FileDestination(StagedDestination):
     """NDJSON, Parquet or CSV on a local disk. Exactly once in every sync mode, also when process or machine die.
 
     full_refresh and incremental: rows wait in ``.bizon/<file name>/``, in the same folder, until ``finalize`` replaces
-    the file in one step; a reader sees the old file or the new one. stream: rows go to the file at once.
+    the file in one step. stream: rows go to the file at once.
 
     ``destination_id`` is the path without extension, relative to the working directory; folders are created, ``~`` is
     not expanded. A file belongs to the pipeline (name, source, stream) that writes it; another pipeline is refused, as
@@ -72,6 +72,10 @@ class FileDestination(StagedDestination):
         self._tables = StreamTables(self._output, config.format, self._output_named, self._presence)
         self._written: dict[str, None] = {}
 
+    def refuses_members(self) -> str | None:
+        """None for folders of files that all have the same columns."""
+        return why_alone(self.config.format, infers=self._typed is not None)
+
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the folder cannot be written, the path belongs to another
         pipeline or is not a file, or ``unnest`` has no schema for it."""
@@ -82,10 +86,8 @@ class FileDestination(StagedDestination):
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Write one batch and put it on disk. The same pages written again replace the first write.
-
-        Raises RowsRejectedError for rows that name a file they must not write.
-        """
+        """Write one batch and put it on disk. The same pages written again replace the first write. Raises
+        RowsRejectedError for rows that name a file they must not write."""
         first, last = self.batch
         self._shape.begin_batch(self.batch)
         try:
@@ -162,7 +164,7 @@ class FileDestination(StagedDestination):
 
     def _prepare_in_place(self, resume: ResumePoint) -> None:
         self._open(resume)
-        self._tables.prepare(resume.last_iteration, self._claimant)
+        self._tables.prepare(resume.last_iteration, self._claimant._replace(fence=resume.fence), resume.partition)
 
     def _open(self, resume: ResumePoint) -> None:
         self._claimant = self._claimant._replace(fence=resume.of_job.fence, adopt=resume.adopt)

@@ -8,7 +8,8 @@ too late: other pages would have been committed past the torn ones, which would 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -40,18 +41,23 @@ class _Table(Protocol):
 
 
 class PartFolder:
-    """A table as a folder: one file per write, named by job and pages; a reader reads them all."""
+    """A table as a folder: one file per write, named by job and pages; a reader reads them all. ``member``: of a
+    stream, whose files have its number after the job; ``seat``: what its start has claimed for itself."""
 
-    def __init__(self, output: Output, format: FileFormat) -> None:
+    def __init__(
+        self, output: Output, format: FileFormat, member: int | None = None, seat: Output | None = None
+    ) -> None:
         self.output = output
         self._format = format
+        self._seat = seat
+        self._chain = output.claimant.job_id if member is None else f"{output.claimant.job_id}.{member}"
 
     def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None:
-        """Remove the files of this job that no checkpoint vouches for."""
-        with self.output.fenced():
+        """Remove the files of this job, or member, that no checkpoint vouches for."""
+        with self._fenced():
             dropped = [
                 path
-                for path in self.output.main.glob(f"{self.output.claimant.job_id}-*.{self._format}")
+                for path in self.output.main.glob(f"{self._chain}-*.{self._format}")
                 if last_iteration is None or int(path.stem.rsplit("-", 1)[1]) > last_iteration
             ]
             for path in dropped:
@@ -62,13 +68,27 @@ class PartFolder:
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None:
         """Add a file, on disk when this returns; it replaces a file of the same pages. Raises OSError."""
         make_folder(self.output.main)
-        name = f"{self.output.claimant.job_id}-{from_iteration:010d}-{to_iteration:010d}.{self._format}"
+        name = f"{self._chain}-{from_iteration:010d}-{to_iteration:010d}.{self._format}"
         temporary = temporary_beside(self.output.folder / name)
         write_aside(temporary, write)
         temporary.chmod(published_mode(self.output.main / name))
-        with self.output.fenced():
+        with self._fenced():
             os.replace(temporary, self.output.main / name)
         sync_folder(self.output.main)
+
+    @contextmanager
+    def _fenced(self) -> Iterator[None]:
+        with nullcontext() if self._seat is None else self._seat.fenced(), self.output.fenced():
+            yield
+
+
+def why_alone(format: FileFormat, *, infers: bool) -> str | None:
+    """Why members of a stream cannot write at once; None when they can. ``infers``: columns are inferred."""
+    if format is FileFormat.JSON:
+        return "appends to one file, and takes the rows of one process; `format: parquet` or `csv` takes several"
+    if infers:
+        return "infers columns for one process at a time; declare all in `record_schemas`, or set `unnest: false`"
+    return None
 
 
 class StreamTables:
@@ -81,16 +101,19 @@ class StreamTables:
         self._format = format
         self._output_of = output_of
         self._presence = presence
-        name = f"tables-{default.claimant.owner.key}"
-        self._list = Output(default.folder / f"{name}.json", default.claimant, default.folder / name)
+        self._default, self._list = default, default
+        self._member: int | None = None
         self._last_iteration: int | None = None
         self._listed: list[str] = []
         self._open: dict[str, _Table] = {}
         self._names: dict[Path, str] = {}
 
-    def prepare(self, last_iteration: int | None, claimant: Claimant) -> None:
-        """Take back, in every listed file, the rows that no checkpoint vouches for. Called once per run."""
-        self._last_iteration, self._list.claimant = last_iteration, claimant
+    def prepare(self, last_iteration: int | None, claimant: Claimant, member: int | None = None) -> None:
+        """Take back, in every listed file, the rows that no checkpoint vouches for. Called once per run. ``member``: of
+        a stream. It has a list of its own, and its claim to that is the claim to its seat."""
+        self._last_iteration, self._member, folder = last_iteration, member, self._default.folder
+        name = f"tables-{claimant.owner.key}{'' if member is None else f'-{member}'}"
+        self._list = Output(folder / f"{name}.json", claimant, folder / name)
         self._list.claim(State.STREAMING)
         if self._list.main.exists():
             self._listed = [str(name) for name in orjson.loads(self._list.main.read_bytes())]
@@ -133,7 +156,12 @@ class StreamTables:
 
     def _claimed(self, output: Output) -> _Table:
         """The table of an output that only this start changes from now on."""
-        table: _Table = Journal(output) if self._format is FileFormat.JSON else PartFolder(output, self._format)
+        table: _Table
+        if self._format is FileFormat.JSON:
+            table = Journal(output)
+        else:
+            seat = None if self._member is None else self._list
+            table = PartFolder(output, self._format, self._member, seat)
         with self._presence.taking_over(output, State.STREAMING) as may_be_open:
             table.trim(self._last_iteration, may_be_open=may_be_open)
         return table

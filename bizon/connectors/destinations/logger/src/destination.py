@@ -37,6 +37,10 @@ class LoggerDestination(AbstractDestination):
             monitor=monitor,
         )
 
+    def refuses_members(self) -> str | None:
+        """None: each process has a log."""
+        return None
+
     def check_connection(self) -> bool:
         """Always true: the log is there."""
         return True

@@ -4,7 +4,7 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -157,7 +157,7 @@ class KafkaSourceConfig(SourceConfig):
         + ", ".join(
             f"{key} {str(value).lower() if value is False else value}" for key, value in CONSUMER_DEFAULTS.items()
         )
-        + ", group.instance.id <group_id>-<host name> (empty = no static membership).",
+        + ", group.instance.id <group_id>-<host name> (empty = no static membership; empty with --join).",
     )
     message_encoding: MessageEncoding = Field(
         default=MessageEncoding.AVRO,
@@ -234,6 +234,12 @@ class KafkaSourceConfig(SourceConfig):
     def group(self) -> str:
         """The consumer group: the configured one, or the pipeline's own."""
         return self.group_id or self.pipeline_id or LEGACY_GROUP
+
+    def of_member(self) -> Self:
+        """This configuration for one of several members: dynamic, unless ``consumer_config`` says otherwise. A member
+        that leaves then hands its partitions over at once, and two members on one host are not taken for one."""
+        copy = self.model_copy(update={"consumer_config": {"group.instance.id": "", **self.consumer_config}})
+        return copy.of_pipeline(self.pipeline_id)
 
     @property
     def settings(self) -> dict[str, ConsumerSetting]:

@@ -30,10 +30,12 @@ from bizon.connectors.sources.kafka.src.client_errors import (
     split_errors,
 )
 from bizon.connectors.sources.kafka.src.member_offsets import MemberOffsets, Offsets
+from bizon.connectors.sources.kafka.src.membership import Membership
 from bizon.connectors.sources.kafka.src.start_offsets import StartOffsets
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+    from bizon.source.member import Member
 
 _SLICE = 0.2  # seconds of one wait inside librdkafka; the messages that have arrived by then become a page
 _IDS_INTERVAL = 60.0  # seconds between two lookups of topic ids
@@ -46,15 +48,15 @@ _SETTINGS = {"auto.offset.reset": "error"}  # librdkafka would skip lost message
 class GroupReader:
     """Reads as a member of the group. All calls, and so all callbacks, are on the thread that fetches."""
 
-    def __init__(self, config: "KafkaSourceConfig", client: Client) -> None:
+    def __init__(self, config: "KafkaSourceConfig", client: Client, member: "Member | None" = None) -> None:
         self._config = config
         self._client = client
+        self._membership = Membership(config.group, member)
         self._starts = StartOffsets(config, client)
         self._offsets = MemberOffsets()
         self._consumer: Consumer | None = None
         self._commits = Commits(_COMMIT_TIMEOUT)
         self._out_of_range: set[Partition] = set()  # the broker does not have the offset to return next
-        self._callback_error: SourceError | None = None  # a callback must not raise; ``read`` does
         self._evictions = self._failed_commits = 0
         self._rebalanced = False
         self._is_cooperative = is_cooperative(config.settings)
@@ -78,8 +80,8 @@ class GroupReader:
                 messages = consumer.consume(self._config.batch_size, min(left, _SLICE))
             except KafkaException as error:
                 self._on_event(None, error_of(error))
-            if self._callback_error is not None:
-                raise self._callback_error
+            if self._membership.error is not None:
+                raise self._membership.error
             messages = split_errors(messages, self._on_event)
             if self._rebalanced:
                 messages = self._offsets.assigned(messages)
@@ -109,7 +111,7 @@ class GroupReader:
         Raises SourceFetchError when it fails for good.
         """
         self._offsets.acknowledge()
-        if not self._offsets.safe or self._consumer is None:
+        if not self._offsets.safe or self._consumer is None or self._membership.is_asking:
             return
         failure = self._commit(self._offsets.safe)
         if failure is None:
@@ -178,7 +180,8 @@ class GroupReader:
         if self._evictions == 1 and not cause.fatal() and not member:
             return  # librdkafka joins by itself; leaving would cause one more rebalance
         self._release(list(self._offsets.positions))
-        self.close()
+        with self._membership.evicted():
+            self.close()
 
     def _on_event(self, message: Message | None, error: KafkaError) -> None:
         topic, number = (message.topic(), message.partition()) if message is not None else (None, None)
@@ -212,10 +215,13 @@ class GroupReader:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalanced = True
+        keys = [(each.topic, each.partition) for each in partitions]
+        if not self._membership.claim(keys, self._starts.resume):
+            return
         try:
-            starts = self._starts.starts(consumer, [(each.topic, each.partition) for each in partitions])
+            starts = self._starts.starts(consumer, keys)
         except SourceError as error:
-            self._callback_error = error
+            self._membership.fail(error)
             return
         for partition in partitions:
             key = (partition.topic, partition.partition)
@@ -225,6 +231,7 @@ class GroupReader:
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         keys = [(partition.topic, partition.partition) for partition in partitions]
+        is_written = self._membership.write_all()
         due = {key: self._offsets.safe[key] for key in keys if key in self._offsets.safe}
         failure = self._commit(due, in_callback=True) if due else None
         if failure is not None:
@@ -233,6 +240,8 @@ class GroupReader:
                 "their messages will be delivered again"
             )
         self._release(keys)
+        if is_written:
+            self._membership.release(keys)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._release([(partition.topic, partition.partition) for partition in partitions])

@@ -1,11 +1,13 @@
 """The ``kafka`` source: topics as an endless stream, or from their start to their end."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from requests.auth import AuthBase
 
 from bizon.common.errors.errors import MissingDependencyError, SourceError
+from bizon.connectors.sources.kafka.src import places
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, KafkaStreams
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.builder import AuthBuilder
@@ -24,6 +26,7 @@ class KafkaSource(AbstractSource):
 
     config: KafkaSourceConfig
     resumes_streams = True
+    takes_members = True
     fetches_over_http = False  # the schema registry is asked over HTTP, for schemas and not for pages
 
     def __init__(self, config: KafkaSourceConfig) -> None:
@@ -38,6 +41,16 @@ class KafkaSource(AbstractSource):
     @staticmethod
     def get_config_class() -> type[SourceConfig]:
         return KafkaSourceConfig
+
+    @staticmethod
+    def places_of(pagination: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """A place is a partition, by a name such as ``orders/3``."""
+        return places.places_of(pagination)
+
+    @staticmethod
+    def pagination_of(places_: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """The checkpoint of several partitions."""
+        return places.pagination_of(places_)
 
     def get_authenticator(self) -> AuthBase | None:
         """The authentication of the schema registry, the only server that the source talks to over HTTP."""
@@ -60,7 +73,7 @@ class KafkaSource(AbstractSource):
 
     def get(self, pagination: dict[str, Any] | None = None) -> "SourceIteration":
         """In sync mode stream: the next messages; none when none arrive within ``consumer_timeout``. Only the first
-        call uses the pagination, to resume after that checkpoint."""
+        call uses the pagination, to resume after that checkpoint; the partitions of a member bring theirs."""
         if self._is_stream:
             return self._reader().stream_page(pagination or {}, time.monotonic() + self.config.consumer_timeout)
         return self._reader().snapshot_page(pagination or {})
@@ -89,4 +102,5 @@ def _open(source: KafkaSource) -> "TopicReader":
         from bizon.connectors.sources.kafka.src.topics import TopicReader
     except ModuleNotFoundError as error:
         raise MissingDependencyError("kafka", f"source 'kafka' (module {error.name})") from error
-    return TopicReader(source.config, source.session)
+    config = source.config if source.member is None else source.config.of_member()
+    return TopicReader(config, source.session, source.member)

@@ -4,7 +4,8 @@ librdkafka would choose a start by itself, and skip lost messages in silence. So
 
 | the group has committed             | the checkpoint says       | start                                              |
 |-------------------------------------|---------------------------|----------------------------------------------------|
-| an offset, by this source           | that offset, and position | position: the run died before it could commit      |
+| an offset, by this source           | that offset or less, and  | position: the run died before it could commit      |
+|                                     | position, that or more    |                                                    |
 | an offset                           | anything else, or nothing | the offset                                         |
 | nothing: its offsets are gone       | the partition was read    | by ``auto.offset.reset``, with a warning           |
 | nothing: it never had one           | nothing                   | by ``auto.offset.reset``; the first message if     |
@@ -60,7 +61,7 @@ class StartOffsets:
         self._legacy_group.resume({})
 
     def resume(self, pagination: Mapping[str, Any]) -> None:
-        """Take over the last checkpoint."""
+        """Take over the last checkpoint; in a member, once for each partition that it claims."""
         self._legacy_group.resume(pagination)
         self._is_legacy_state = "group" not in pagination
         group = pagination.get("group", self._config.group)
@@ -70,7 +71,7 @@ class StartOffsets:
                 f"offsets, or by auto.offset.reset ({self._reset})"
             )
             return
-        self._ids = dict(pagination.get("ids", {}))
+        self._ids = {**pagination.get("ids", {}), **self._ids}
         if not self._is_legacy_state:  # a legacy state does not tell which partitions were read
             self._read_topics.update(pagination.get("topics", {}))
         for topic, partitions in pagination.get("topics", {}).items():
@@ -200,10 +201,15 @@ class StartOffsets:
         return committed.offset
 
     def _died_before_commit(self, key: "Partition", committed: CommittedOffset) -> bool:
-        """Whether the group still stands where the checkpoint saw it, without anybody having moved it back there."""
+        """Whether the group still stands where the checkpoint saw it, without anybody having moved it back there; or a
+        little further, by a commit of this source whose answer was lost."""
         remembered = self._remembered.get(key)
-        is_untouched = committed.is_ours or committed.offset == NO_OFFSET or self._is_legacy_state
-        return remembered is not None and remembered.committed == committed.offset and is_untouched
+        if remembered is None:
+            return False
+        if committed.is_ours:
+            return remembered.committed <= committed.offset <= remembered.position
+        is_untouched = committed.offset == NO_OFFSET or self._is_legacy_state
+        return remembered.committed == committed.offset and is_untouched
 
     def _position_without_offset(self, key: "Partition", committed: CommittedOffset) -> int:
         """The offset up to which a partition was read whose committed offset is gone; 0 for all others."""

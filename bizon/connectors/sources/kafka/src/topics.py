@@ -13,20 +13,21 @@ from bizon.connectors.sources.kafka.src.snapshot import SnapshotReader
 from bizon.source.models import SourceIteration
 
 if TYPE_CHECKING:
+    from bizon.source.member import Member
     from bizon.source.session import Session
 
 
 class TopicReader:
     """Created once per run, used on the thread that fetches."""
 
-    def __init__(self, config: KafkaSourceConfig, session: "Session") -> None:
+    def __init__(self, config: KafkaSourceConfig, session: "Session", member: "Member | None" = None) -> None:
         self._config = config
         self._client = Client(config)
         registry = None
         if config.message_encoding is MessageEncoding.AVRO and config.authentication is not None:
             registry = Registry(config.authentication, session)
         self._pages = PageBuilder(config, registry)
-        self._group = GroupReader(config, self._client)
+        self._group = GroupReader(config, self._client, member)
         self._snapshot = SnapshotReader(config, self._client)
         self._has_resumed = False
 

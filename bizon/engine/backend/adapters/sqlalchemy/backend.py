@@ -8,8 +8,8 @@ from bizon.engine.backend.adapters.sqlalchemy.destination_cursor_table import De
 from bizon.engine.backend.adapters.sqlalchemy.engines import open_database, sqlite_path
 from bizon.engine.backend.adapters.sqlalchemy.job_table import JobTable
 from bizon.engine.backend.adapters.sqlalchemy.lease_table import LeaseTable
+from bizon.engine.backend.adapters.sqlalchemy.member_table import MemberTable
 from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgraded
-from bizon.engine.backend.adapters.sqlalchemy.partition_table import PartitionTable
 from bizon.engine.backend.adapters.sqlalchemy.reset_table import ResetTable
 from bizon.engine.backend.adapters.sqlalchemy.source_cursor_table import SourceCursorTable
 from bizon.engine.backend.adapters.sqlalchemy.token_table import TokenTable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SQLAlchemyBackend(
     JobTable,
     DestinationCursorTable,
-    PartitionTable,
+    MemberTable,
     SourceCursorTable,
     ResetTable,
     TokenTable,

@@ -34,16 +34,20 @@ _cursors = destination_cursors.c
 _current_job = (stream_jobs.c.id == bindparam("job"), stream_jobs.c.attempt == bindparam("epoch"))
 _TOUCH = update(stream_jobs).where(*_current_job).values(updated_at=bindparam("now"))
 _TOUCH_WITH_STATE = _TOUCH.values(incremental_state=bindparam("state"))
-_LAST_PAGE = select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == bindparam("job"), _cursors.success)
-_LAST_PAGE_OF_PART = _LAST_PAGE.where(_cursors.partition_number == bindparam("part"))
+_LAST_OF_ALL = select(func.max(_cursors.to_source_iteration)).where(
+    _cursors.job_id == bindparam("job"), _cursors.success
+)
+_IN_CHAIN = _cursors.partition_number.is_(None)
+_IN_PART = _cursors.partition_number == bindparam("part")
+_LAST_PAGE, _LAST_PAGE_OF_PART = _LAST_OF_ALL.where(_IN_CHAIN), _LAST_OF_ALL.where(_IN_PART)
 _BY_ID = select(destination_cursors).where(_cursors.id == bindparam("cursor"))
 _INSERT = insert(destination_cursors)
 _OF_JOB = (
     select(destination_cursors)
     .where(_cursors.job_id == bindparam("job"), _cursors.success)
-    .order_by(_cursors.partition_number, _cursors.to_source_iteration)
+    .order_by(_cursors.partition_number.nulls_last(), _cursors.to_source_iteration)
 )
-_OF_PART = _OF_JOB.where(_cursors.partition_number == bindparam("part"))
+_OF_PART = _OF_JOB.where(_IN_PART)
 _LONG = 4_000  # characters of a pagination
 _FORGET_BEFORE = (  # a run resumes from the last one; keeping long ones would make the state grow quadratically
     update(destination_cursors)
@@ -51,8 +55,8 @@ _FORGET_BEFORE = (  # a run resumes from the last one; keeping long ones would m
     .where(func.length(_cursors.pagination) > _LONG)
     .values(pagination=None)
 )
-_FORGET_BEFORE_IN_PART = _FORGET_BEFORE.where(_cursors.partition_number == bindparam("part"))
-_EXTEND = (
+_FORGET_BEFORE_IN_PART = _FORGET_BEFORE.where(_IN_PART)
+_EXTEND_ANY = (
     update(destination_cursors)
     .where(_cursors.job_id == bindparam("job"), _cursors.to_source_iteration == bindparam("last"), _cursors.success)
     .values(
@@ -64,6 +68,7 @@ _EXTEND = (
         updated_at=bindparam("now"),
     )
 )
+_EXTEND, _EXTEND_IN_PART = _EXTEND_ANY.where(_IN_CHAIN), _EXTEND_ANY.where(_IN_PART)
 
 
 class DestinationCursorTable(BackendPart):
@@ -86,7 +91,11 @@ class DestinationCursorTable(BackendPart):
             part = "" if record.partition is None else f" of partition {record.partition}"
             raise BackendError(f"pages up to {last}{part} of job '{record.job_id}' are committed already")
         if record.extends and last is not None:
-            connection.execute(_EXTEND, _extension(cursor_id, record, last, now))
+            extension = _extension(cursor_id, record, last, now)
+            if record.partition is None:
+                connection.execute(_EXTEND, extension)
+            else:
+                connection.execute(_EXTEND_IN_PART, {**extension, "part": record.partition})
             return destination_cursor(connection.execute(_BY_ID, {"cursor": cursor_id}).one())
         return _insert(connection, cursor_id, record, now)
 

@@ -25,8 +25,7 @@ from bizon.engine.backend.adapters.sqlalchemy.parts import (
 )
 from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs, stream_partitions
 from bizon.engine.backend.models import CommitRecord, JobStatus, LeaseHolder
-from bizon.engine.partitions import Partition
-from bizon.engine.parts import PartState, TakenPart
+from bizon.engine.partitions import Partition, PartState, TakenPart
 
 _columns = stream_partitions.c
 _ROWS_AT_ONCE = 500
@@ -92,7 +91,7 @@ class PartitionTable(BackendPart):
             found = _free(connection, job_id, now) or _left_behind(connection, job_id, is_dead)
             if found is None:
                 return None
-            _take(connection, found, claim, worker, now, ttl)
+            take(connection, found, claim, worker, now, ttl)
         return TakenPart(row.number, from_text(row.plan)["plan"], row.epoch, claim)
 
     @in_one_try
@@ -116,7 +115,7 @@ class PartitionTable(BackendPart):
     def get_parts(self, connection: Connection, job_id: str) -> tuple[PartState, ...]:
         now = database_time(connection)
         rows = connection.execute(select(stream_partitions).where(_columns.job_id == job_id).order_by(_columns.number))
-        return tuple(_state(row, now) for row in rows)
+        return tuple(part_state(row, now) for row in rows)
 
 
 def _found(connection: Connection, job_id: str) -> tuple[Partition, ...]:
@@ -172,10 +171,10 @@ def _left_behind(connection: Connection, job_id: str, is_dead: Callable[[LeaseHo
     """The first part whose worker is known to be dead."""
     held = (_columns.job_id == job_id, _columns.done.is_not(True), _columns.worker.is_not(None))
     rows = connection.execute(select(stream_partitions).where(*held).order_by(_columns.number)).all()
-    return next((row for row in rows if is_dead(_holder(row))), None)
+    return next((row for row in rows if is_dead(holder_of(row))), None)
 
 
-def _take(connection: Connection, row: Row[Any], claim: str, worker: LeaseHolder, now: datetime, ttl: float) -> None:
+def take(connection: Connection, row: Row[Any], claim: str, worker: LeaseHolder, now: datetime, ttl: float) -> None:
     """Take a part, unless somebody has taken or finished it since it was seen."""
     unchanged = (_columns.job_id == row.job_id, _columns.number == row.number, _columns.epoch == row.epoch)
     values = {
@@ -191,12 +190,12 @@ def _take(connection: Connection, row: Row[Any], claim: str, worker: LeaseHolder
     connection.execute(update(stream_partitions).where(*unchanged, _columns.done.is_not(True)).values(values))
 
 
-def _holder(row: Row[Any]) -> LeaseHolder:
+def holder_of(row: Row[Any]) -> LeaseHolder:
     return LeaseHolder(row.worker, row.host, row.pid, row.place, row.started)
 
 
-def _state(row: Row[Any], now: datetime) -> PartState:
+def part_state(row: Row[Any], now: datetime) -> PartState:
     if row.done or row.worker is None:
         return PartState(row.number, bool(row.done))
     idle = max((now - row.renewed_at).total_seconds(), 0.0)
-    return PartState(row.number, False, _holder(row), idle, (row.expires_at - now).total_seconds())
+    return PartState(row.number, False, holder_of(row), idle, (row.expires_at - now).total_seconds())

@@ -109,7 +109,8 @@ stream_partitions = Table(
 )
 """The parts that a job was planned in. Their places are in the job's cursors. ``epoch``: the start of the job that
 planned the part, and one more for each worker of a joined job that has taken it. ``worker``: the one that holds it.
-``next_state``: the last one that the pages of the part of a joined job returned."""
+``next_state``: the last one that the pages of the part of a joined job returned. The members of a stream have their
+seats here (``member_table.py``): ``plan`` has the places, and ``next_state`` the note on how the member is doing."""
 
 destination_cursors = Table(
     "destination_cursors",
