@@ -136,7 +136,7 @@ def test_members_share_a_topic_and_one_that_leaves_hands_its_partitions_over_at_
 def test_a_member_that_dies_or_freezes_and_a_state_that_is_cut_off_lose_and_double_nothing(
     tmp_path: Path, postgres: Place, tansu_url: str, topic: str, event: str
 ) -> None:
-    """A frozen member is away for longer than its session, and comes back when others have its partitions."""
+    """A frozen member wakes up after its session has timed out, when others have its partitions."""
     with Proxy(postgres.host, postgres.port) as proxy, Feed(tansu_url, topic) as feed, ExitStack() as alive:
         state = Place(**{**postgres.config()["config"], "host": proxy.host, "port": proxy.port})
         stream = stream_of(tmp_path, postgres, tansu_url, topic, SHORT, state)

@@ -23,6 +23,7 @@ from e2e.members.members_kit import (
 )
 from postgres import Place
 
+pytestmark = pytest.mark.matrix(share=8, pool="members of a stream")
 KINDS = [SIX, TYPED, PARQUET, CSV]
 FIRST, SECOND, THIRD = 20, 60, 90
 
@@ -34,7 +35,6 @@ def stream_of(folder: Path, place: Place, kind: str = SIX) -> Stream:
     return stream
 
 
-@pytest.mark.matrix(share=2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_places_move_in_good_order_and_nothing_comes_twice(tmp_path: Path, postgres: Place, kind: str) -> None:
     stream = stream_of(tmp_path, postgres, kind)
@@ -54,7 +54,6 @@ def test_places_move_in_good_order_and_nothing_comes_twice(tmp_path: Path, postg
     assert "Traceback" not in stream.log()
 
 
-@pytest.mark.matrix(share=3)
 @pytest.mark.parametrize("point", ["after_write:3", "after_cursor:3"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_member_goes_on_where_a_killed_one_has_committed(
@@ -71,7 +70,6 @@ def test_a_member_goes_on_where_a_killed_one_has_committed(
     assert "Traceback" not in stream.log()
 
 
-@pytest.mark.matrix(share=4)
 @pytest.mark.parametrize("point", ["after_write:3", "after_cursor:3", "before_commit:16"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_frozen_member_comes_back_when_its_places_have_moved(

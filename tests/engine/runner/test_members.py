@@ -1,4 +1,4 @@
-"""What a stream needs to have members is asked before anything is opened."""
+"""A stream that cannot have members is refused before anything is opened."""
 
 from pathlib import Path
 from typing import Any
