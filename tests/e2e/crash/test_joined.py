@@ -93,7 +93,7 @@ def test_several_commands_share_a_job_and_one_publishes_it(tmp_path: Path, forma
     assert sum(each["records_written"] for each in results(rig)) == len(rig.expected())
 
 
-@pytest.mark.matrix(share=16)
+@pytest.mark.matrix(share=24)
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("format", FORMATS)
 def test_another_command_finishes_what_a_killed_one_has_begun(tmp_path: Path, format: str, point: str) -> None:
@@ -106,7 +106,7 @@ def test_another_command_finishes_what_a_killed_one_has_begun(tmp_path: Path, fo
     assert len(rig.statuses()) == 1
 
 
-@pytest.mark.matrix(share=12)
+@pytest.mark.matrix(share=18)
 @pytest.mark.parametrize("point", [each for each in POINTS if each not in LOCKED])
 def test_a_command_that_is_frozen_past_its_lease_changes_nothing_any_more(tmp_path: Path, point: str) -> None:
     """It wakes up when others have taken its part, or have published, and ends like all who have joined."""

@@ -150,7 +150,7 @@ def test_a_part_whose_pages_take_longer_than_its_lease_stays_with_its_worker(tmp
     assert sorted(fetched(rig)) == [0, 1, 2, 3], "no page was fetched by two commands"
 
 
-@pytest.mark.matrix(share=2, pool="worker processes that die")
+@pytest.mark.matrix(share=4, pool="worker processes that die")
 def test_a_worker_process_that_dies_alone_leaves_its_part_to_another_command(tmp_path: Path) -> None:
     rig = rig_of(tmp_path, "process", dies_at=8, delay=0.1)
     rig.producers = 2
@@ -167,7 +167,7 @@ def test_a_worker_process_that_dies_alone_leaves_its_part_to_another_command(tmp
     assert fetched(rig).count(8) == 2, "the page at which it died was fetched again"
 
 
-@pytest.mark.matrix(share=2, pool="worker processes that die")
+@pytest.mark.matrix(share=4, pool="worker processes that die")
 def test_the_only_command_whose_worker_process_dies_fails_and_is_resumed(tmp_path: Path) -> None:
     rig = rig_of(tmp_path, "process", dies_at=8)
     rig.producers = 2
@@ -181,7 +181,7 @@ def test_the_only_command_whose_worker_process_dies_fails_and_is_resumed(tmp_pat
     check(rig)
 
 
-@pytest.mark.matrix(share=2, pool="worker processes that die")
+@pytest.mark.matrix(share=4, pool="worker processes that die")
 def test_a_worker_process_that_is_killed_from_outside_is_named_with_its_signal(tmp_path: Path) -> None:
     rig = rig_of(tmp_path, "process", delay=0.3)
     rig.producers = 2

@@ -26,7 +26,7 @@ def run(*arguments: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-@pytest.mark.matrix(share=8)
+@pytest.mark.matrix(share=16)
 @pytest.mark.parametrize("name", guards())
 def test_a_guard_can_be_switched_off(name: str, tmp_path: Path) -> None:
     notes = tmp_path / "notes"

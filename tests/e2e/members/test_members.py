@@ -23,7 +23,7 @@ from e2e.members.members_kit import (
 )
 from postgres import Place
 
-pytestmark = pytest.mark.matrix(share=8, pool="members of a stream")
+pytestmark = pytest.mark.matrix(share=12, pool="members of a stream")
 KINDS = [SIX, TYPED, PARQUET, CSV]
 FIRST, SECOND, THIRD = 20, 60, 90
 

@@ -60,6 +60,7 @@ def test_only_the_rows_that_are_wanted_come(reader: TableReader) -> None:
     assert Decimal(str(reader.query("SELECT sum(wide) FROM items", 1).rows[0][0])) == WIDE + 1
 
 
+@pytest.mark.matrix(share=2)
 @pytest.mark.parametrize(
     "sql",
     [
