@@ -83,7 +83,8 @@ class Transactions:
             raise BackendError(f"the state in {database.name} cannot be used: {reason}") from error
         is_heard = (before is not None and before.is_heard) or not database.is_unheard(error)
         if before is None:
-            logger.warning(f"the state in {database.name} is unreachable; retrying: {reason}")
+            how = f"retrying: {reason}" if is_heard else f"retrying for {_PATIENCE_WITH_NOBODY:.0f} s"
+            logger.warning(f"the state in {database.name} is unreachable; {how}")
             return _Waiting(self._clock(), is_heard)
         if (waited := self._clock() - before.since) >= _patience(is_heard):
             database.contact.was_given_up = True
