@@ -72,7 +72,7 @@ class SqlTableDestination(StagedDestination):
         return None
 
     def is_transient(self, error: Exception) -> bool:
-        """Whether the call that raised an error of the driver may succeed without a change: by default those two."""
+        """Whether a call with this error may succeed later; by default ``OperationalError`` and ``InterfaceError``."""
         return isinstance(error, (self.driver.OperationalError, self.driver.InterfaceError))
 
     def text_of(self, error: Exception) -> str:
