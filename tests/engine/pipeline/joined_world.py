@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bizon.destination.models import CommittedBatch, ResumePoint
     from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
     from bizon.engine.backend.models import CommitRecord
-    from bizon.engine.parts import TakenPart
+    from bizon.engine.partitions import TakenPart
     from bizon.engine.runner.models import RunContext
 
 
