@@ -94,6 +94,12 @@ TABLE: tuple[TableRow, ...] = (
         claims_engine.join,
     ),
     TableRow(
+        "hosts",
+        "`sql` from a SQLite table of 4,000,000 rows in 64 partitions into NDJSON, state in PostgreSQL, one command "
+        "with `--join` on each of four hosts of half a processor, against one such host",
+        claims_engine.hosts,
+    ),
+    TableRow(
         "transform",
         "a transform of four lines on 1,000,000 records: the run with it, less the run without it",
         claims_engine.transform,

@@ -3,15 +3,16 @@
 import json
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import Claim
 from benchmarks.latency_server import serving
 from benchmarks.measure import Command, Samples, fresh_folder
+from benchmarks.work import postgres
 from benchmarks.workload import WORK, Bench, Side, lines_are, pipeline, script
 
 LATENCY = 0.05  # seconds per answer
@@ -19,6 +20,7 @@ PER_PAGE = 100
 STREAMS, AT_ONCE = 20, 8
 MANY_PARTS, PER_PART = 100, 10
 PER_PARTITION = "a partition more"
+HOST_PARTS, HOST_SHARE = 64, 0.5  # partitions of the table; processors per host
 ROUNDS = 400  # steps of processor work per record, in the source and again in the transform
 GRIND = f"""\
 n = data["id"]
@@ -130,6 +132,27 @@ def join(bench: Bench) -> list[Claim]:
         return [Claim(PER_PARTITION, None, "at most", 100, "ms", reason=str(bench.failures))]
     one, many = (samples[name].median("wall") for name in sides)
     return [Claim(PER_PARTITION, 1_000 * (many - one) / (MANY_PARTS - 1), "at most", 100, "ms")]
+
+
+def hosts(bench: Bench) -> list[Claim]:
+    """Each host has half a processor. The state is in Postgres; the files are shared."""
+    state = {"type": "postgres", "config": {**postgres.place(), "schema": "bizon_bench_hosts"}}
+    with ExitStack() as tables:
+
+        @cache
+        def table(rows: int) -> Path:
+            file = tables.enter_context(fresh_folder(bench.folder)) / "table.db"
+            fill(file, rows)
+            return file
+
+        def on_hosts(count: int, total: int) -> Command:
+            source = {"name": "sql", "stream": "records", "url": f"sqlite:///{table(total)}", "partitions": HOST_PARTS}
+            run = pipeline(total, source=source, engine={"backend": state}, arguments=("--join", "--join-id", "{job}"))
+            return replace(run, arguments=script("on_hosts.py", count, HOST_SHARE, *run.arguments).arguments)
+
+        sides: dict[str, Side] = {"one host": partial(on_hosts, 1), "four hosts": partial(on_hosts, 4)}
+        samples = bench.compare(sides, 4 * bench.size.records)
+    return [bench.ratio("speed / one host", samples, ("one host", "four hosts"), "wall", "at least", 3.2)]
 
 
 def fill(file: Path, rows: int) -> None:
