@@ -5,9 +5,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 from benchmarks.work.bench_records import record
+from benchmarks.work.json_handler import JsonHandler
 
 
 @contextmanager
@@ -23,28 +24,13 @@ def serving(pages: int, delay: float, records_per_page: int = 100) -> Iterator[s
         for page in range(pages)
     ]
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1  # headers and body leave together
-
-        def do_GET(self) -> None:
-            page = int(self.path.strip("/"))
+    class Late(JsonHandler):
+        def body_of(self, path: str) -> bytes | None:
+            page = int(path)
             time.sleep(delay)
-            if page >= len(bodies):
-                self.send_error(404)
-                return
-            body = bodies[page]
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            return bodies[page] if page < len(bodies) else None
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Log nothing: one line per request would be noise."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Late) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

@@ -28,6 +28,17 @@ NEW = {id_: {**page[0]} for id_, page in zip(("p0", "q0", "r0"), PAGES, strict=F
 CHANGED = {**NEW, "r0": {**NEW["r0"], "c": []}}
 """After ``Table.damage`` with ``changed``."""
 REMOVED = {id_: NEW[id_] for id_ in ("p0", "q0")}
+OUTCOMES_OF_VERIFY = (
+    ({"verify": "none"}, "removed", REMOVED),
+    ({"verify": "none"}, "changed", CHANGED),
+    ({}, "removed", None),
+    ({}, "changed", CHANGED),
+    ({"verify": "counts"}, "removed", None),
+    ({"verify": "values"}, "removed", None),
+    ({"verify": "values"}, "changed", None),
+)
+"""The keys of the destination, what happens to a row, and the table after it; None: the run fails. For tables with the
+key ``verify``."""
 STOPPED = "staging does not hold what was committed: pages 2-2 (1 rows): "
 
 

@@ -12,7 +12,7 @@ from connectors.destinations.duckdb.kit import sql
 from connectors.destinations.duckdb.test_duckdb_show import held_open
 from e2e.tables.look_cases import ClosedCases
 from e2e.tables.merge_cases import MergeCases
-from e2e.tables.table_cases import CHANGED, REMOVED, FlattenCases, ReaderCases, RescueCases, VerifyCases
+from e2e.tables.table_cases import OUTCOMES_OF_VERIFY, FlattenCases, ReaderCases, RescueCases, VerifyCases
 from e2e.tables.table_kit import Table
 
 
@@ -35,15 +35,7 @@ class DuckdbTable(Table):
 
 @pytest.mark.matrix(share=40, pool="tables by the command")
 class TestDuckdb(FlattenCases, ReaderCases, RescueCases, VerifyCases, MergeCases, ClosedCases):
-    outcomes = (
-        ({"verify": "none"}, "removed", REMOVED),
-        ({"verify": "none"}, "changed", CHANGED),
-        ({}, "removed", None),
-        ({}, "changed", CHANGED),
-        ({"verify": "counts"}, "removed", None),
-        ({"verify": "values"}, "removed", None),
-        ({"verify": "values"}, "changed", None),
-    )
+    outcomes = OUTCOMES_OF_VERIFY
 
     @pytest.fixture
     def table(self, tmp_path: Path) -> DuckdbTable:

@@ -11,7 +11,7 @@ from connectors.destinations.postgres import test_postgres_rules as rules
 from connectors.destinations.postgres.kit import settings, tables
 from e2e.tables.look_cases import LOOKS, RECORDS, ClosedCases, LookCases
 from e2e.tables.merge_cases import MergeCases
-from e2e.tables.table_cases import CHANGED, REMOVED, FlattenCases, ReaderCases, RescueCases, VerifyCases
+from e2e.tables.table_cases import OUTCOMES_OF_VERIFY, FlattenCases, ReaderCases, RescueCases, VerifyCases
 from e2e.tables.table_kit import Table
 from ports import free_port
 from postgres import Place
@@ -41,15 +41,7 @@ class TestPostgres(FlattenCases, ReaderCases, RescueCases, VerifyCases, MergeCas
         "COPY items TO PROGRAM 'true'",
         "DO $$ BEGIN SET TRANSACTION READ WRITE; DELETE FROM items; END $$",
     )
-    outcomes = (
-        ({"verify": "none"}, "removed", REMOVED),
-        ({"verify": "none"}, "changed", CHANGED),
-        ({}, "removed", None),
-        ({}, "changed", CHANGED),
-        ({"verify": "counts"}, "removed", None),
-        ({"verify": "values"}, "removed", None),
-        ({"verify": "values"}, "changed", None),
-    )
+    outcomes = OUTCOMES_OF_VERIFY
 
     @pytest.fixture
     def table(self, tmp_path: Path, postgres: Place) -> PostgresTable:
